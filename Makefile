@@ -1,0 +1,43 @@
+# What one does here. `make study` and `make test` do all the set-up on a machine with Python ≥ 3.11.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= study
+
+.PHONY: study test verify lint bench docs clean
+
+study: $(VENV)/.study
+	$(BIN)/lovasz-opt study --out $(OUT)
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+verify: $(VENV)/.study
+	$(BIN)/lovasz-opt verify
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check lovasz_opt tests benchmarks
+	$(BIN)/ruff format --check lovasz_opt tests benchmarks
+	$(BIN)/mypy
+
+bench: $(VENV)/.study
+	$(BIN)/python benchmarks/prox.py
+
+# The examples of the docstrings, of the README and of docs/, and the form of every public docstring.
+docs: $(VENV)/.test
+	$(BIN)/python -m pytest tests/test_docs.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp per set of optional dependencies; a change of pyproject.toml installs again.
+$(VENV)/.study $(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	touch $@
+
+# Numba does not notice that a kernel called from another file has changed: clean after editing kernels.
+clean:
+	rm -rf $(VENV) $(OUT) build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,74 @@
+"""Exact, certified optimisation of the Jaccard index through its Lovász extension.
+
+Importing this package loads NumPy, SciPy and Numba, and nothing else.
+"""
+
+from . import problems, solvers
+from .certify import (
+    Certificate,
+    ExactCertificate,
+    SubgradientCertificate,
+    verify_prox,
+    verify_prox_exact,
+    verify_subgradient,
+)
+from .extension import LovaszExtension, ProxAccuracyWarning
+from .losses import (
+    LovaszHinge,
+    cross_entropy,
+    hinge,
+    iou,
+    lovasz_hinge,
+    lovasz_sigmoid,
+    lovasz_softmax,
+    moreau_lovasz_hinge,
+    prox_lovasz_hinge,
+    soft_jaccard,
+)
+from .minnorm import minimize
+from .sets import (
+    Cardinality,
+    CountFunction,
+    Coverage,
+    Cut,
+    Dice,
+    Jaccard,
+    Modular,
+    SetFunction,
+    Tversky,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cardinality",
+    "Certificate",
+    "CountFunction",
+    "Coverage",
+    "cross_entropy",
+    "Cut",
+    "Dice",
+    "ExactCertificate",
+    "hinge",
+    "iou",
+    "Jaccard",
+    "lovasz_hinge",
+    "lovasz_sigmoid",
+    "lovasz_softmax",
+    "LovaszExtension",
+    "LovaszHinge",
+    "minimize",
+    "Modular",
+    "moreau_lovasz_hinge",
+    "problems",
+    "prox_lovasz_hinge",
+    "ProxAccuracyWarning",
+    "SetFunction",
+    "soft_jaccard",
+    "solvers",
+    "SubgradientCertificate",
+    "Tversky",
+    "verify_prox",
+    "verify_prox_exact",
+    "verify_subgradient",
+]

@@ -1,0 +1,88 @@
+"""Checks of arguments that every public function shares: one place, one wording."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.floating[Any]]
+Float64s = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+
+def as_scores(x: ArrayLike, name: str = "x", shape: tuple[int, ...] | None = None) -> tuple[Floats, np.dtype]:
+    """Return finite scores as a C-contiguous native float array, and the dtype to give results back in.
+
+    float32 and float64 stay what they are, half precision is computed in float32, and integers in float64.
+    The result may share memory with `x`; callers never write to it.
+    """
+    array = np.asarray(x)
+    if array.dtype.kind in "iub":
+        array = array.astype(np.float64)
+    if array.dtype.kind != "f":
+        raise TypeError(
+            f"{name} must hold real numbers, got dtype {array.dtype}; convert it with astype(float)"
+        )
+    out_dtype = array.dtype.newbyteorder("=")
+    if out_dtype.itemsize > 8:
+        out_dtype = np.dtype(np.float64)
+    compute_dtype = np.float32 if out_dtype.itemsize <= 4 else np.float64
+    array = np.asarray(array, dtype=compute_dtype, order="C")
+    if shape is not None and array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}; reshape it to match the target")
+    check_finite(array, name)
+    return array, out_dtype
+
+
+def check_finite(array: Floats, name: str) -> None:
+    """Raise unless every entry is finite, naming the first that is not."""
+    if np.isfinite(array).all():
+        return
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    where = f"[{', '.join(map(str, index))}]" if index else ""
+    raise ValueError(
+        f"{name}{where} is {array[index]}; {name} must be finite: mask or clip such entries first"
+    )
+
+
+def as_target(target: ArrayLike, name: str = "target") -> Bools:
+    """Return labels in {0, 1} (bool, integer or float) as a C-contiguous boolean array."""
+    array = np.asarray(target)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be boolean or hold 0 and 1, got dtype {array.dtype}")
+    if array.dtype.kind != "b":
+        wrong = (array != 0) & (array != 1)
+        if wrong.any():
+            raise ValueError(
+                f"{name} holds {array[wrong].flat[0]}, outside {{0, 1}}; "
+                "binarise it, or pass ignore= for void labels"
+            )
+    return np.ascontiguousarray(array.astype(np.bool_, copy=False))
+
+
+def as_weights(weights: ArrayLike, shape: tuple[int, ...], name: str = "weights") -> Float64s:
+    """Return positive finite float64 weights of the given shape."""
+    array = np.ascontiguousarray(np.asarray(weights, dtype=np.float64))
+    if array.shape != shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}: one weight per pixel")
+    check_finite(array, name)
+    if array.size and array.min() <= 0:
+        raise ValueError(
+            f"{name} holds {array.min()}; weights must be > 0: drop a pixel instead of weighting it 0"
+        )
+    return array
+
+
+def as_step(gamma: float, name: str = "gamma") -> float:
+    """Return the step of a proximal operator, a positive finite number."""
+    try:
+        value = float(gamma)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a positive number, got {gamma!r}") from None
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{name} is {gamma}; it must be finite and > 0")
+    return value

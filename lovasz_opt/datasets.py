@@ -1,0 +1,412 @@
+"""Images with targets and pixel features: a photograph, VOC with network features, random shapes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ._validation import Bools, Float64s
+
+#: Label of void pixels in every target of this module.
+VOID = 255
+
+VOC_CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+
+
+class DataError(ValueError):
+    """A data set is missing, truncated or not what it should be; the message names the file."""
+
+
+class MissingExtra(ImportError):
+    """An optional package is needed; the message names the extra that installs it."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One image with its target, pixel features and scores.
+
+    Attributes
+    ----------
+    name : str
+    image : (H, W, 3) ndarray of float64
+        RGB in [0, 1].
+    target : (H, W) ndarray of uint8
+        1 foreground, 0 background, 255 void.
+    features : (H, W, d) ndarray of float64
+        Standardised; the last column is constant 1.
+    feature_names : tuple of str
+    """
+
+    name: str
+    image: Float64s
+    target: NDArray[np.uint8]
+    features: Float64s
+    feature_names: tuple[str, ...]
+
+    @property
+    def valid(self) -> Bools:
+        """(H, W) mask of the pixels with a known label."""
+        return self.target != VOID
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Features and targets of several images, as `LinearHingeRisk` takes them (with ``ignore=VOID``).
+
+    Attributes
+    ----------
+    name : str
+        What it is and how it was chosen.
+    features : list of (p_i, d) ndarray
+    targets : list of (p_i,) ndarray of uint8
+        1 foreground, 0 background, 255 void.
+    ids : tuple of str
+        Name of each image.
+    boxes : tuple of (top, bottom, left, right)
+        Where each tile lies in its photograph; empty for whole images.
+    """
+
+    name: str
+    features: list[NDArray[np.floating[Any]]]
+    targets: list[NDArray[np.uint8]]
+    ids: tuple[str, ...]
+    boxes: tuple[tuple[int, int, int, int], ...] = field(default=())
+
+
+def motorcycle(scale: int = 2, nearer_than: float = 30.0) -> Photograph:
+    """The motorcycle of the Middlebury 2014 stereo pair that scikit-image ships, with its measured disparity.
+
+    Foreground is what stands on the floor nearer than a threshold: disparity above `nearer_than`, and above
+    the plane of the floor (fitted to the lowest rows) by more than 2. Pixels of unknown disparity are void.
+
+    Parameters
+    ----------
+    scale : int
+        Shrink the 500 × 741 photograph by this factor, ≥ 1: colours are averaged, labels are picked.
+    nearer_than : float
+        Disparity threshold in pixels of the original; the scene spans 7 to 60.
+
+    Returns
+    -------
+    Photograph
+
+    Raises
+    ------
+    MissingExtra
+        If scikit-image is not installed.
+    ValueError
+        If scale < 1, or one of the classes is empty.
+
+    References
+    ----------
+    D. Scharstein et al., "High-resolution stereo datasets with subpixel-accurate ground truth", GCPR 2014.
+
+    Examples
+    --------
+    >>> from lovasz_opt.datasets import motorcycle
+    >>> motorcycle(scale=4).target.shape
+    (125, 185)
+    """
+    if scale < 1 or scale != int(scale):
+        raise ValueError(f"scale is {scale}; it must be a whole number ≥ 1")
+    try:
+        from skimage.data import stereo_motorcycle
+    except ImportError:
+        raise MissingExtra(
+            "the photograph comes with scikit-image: pip install 'lovasz-opt[study]'"
+        ) from None
+    left, _, disparity = stereo_motorcycle()
+    rows, columns = np.indices(disparity.shape)
+    known = np.isfinite(disparity)
+    foreground = known & (disparity > nearer_than)
+    foreground[known] &= disparity[known] > _floor(disparity, rows, columns)[known] + 2
+    target = np.where(known, foreground, VOID).astype(np.uint8)
+    height, width = (size // scale for size in disparity.shape)
+    target = np.ascontiguousarray(target[scale // 2 :: scale, scale // 2 :: scale][:height, :width])
+    if not (target == 1).any() or not (target == 0).any():
+        raise ValueError(
+            f"nearer_than is {nearer_than}, which leaves one class empty; choose it between 7 and 60"
+        )
+    blocks = left[: height * scale, : width * scale].reshape(height, scale, width, scale, 3)
+    image = blocks.mean(axis=(1, 3)) / 255.0
+    features, names = pixel_features(image)
+    return Photograph("motorcycle", image, target, features, names)
+
+
+def _floor(disparity: NDArray[Any], rows: NDArray[Any], columns: NDArray[Any]) -> Float64s:
+    """Disparity of the floor: a plane maps to an affine function of the pixel."""
+    low = np.isfinite(disparity) & (rows >= 0.93 * disparity.shape[0])
+    design = np.stack([np.ones(low.sum()), rows[low], columns[low]], axis=1)
+    a, b, c = np.linalg.lstsq(design, disparity[low].astype(np.float64), rcond=None)[0]
+    return np.asarray(a + b * rows + c * columns)
+
+
+def pixel_features(image: Float64s) -> tuple[Float64s, tuple[str, ...]]:
+    """Colour, position and filter responses of every pixel, standardised, and a constant column.
+
+    Opponent colours (brightness, red − green, yellow − blue), the same smoothed at three scales, gradient
+    magnitude, Laplacian and local contrast of the brightness, and the position to second order.
+
+    Parameters
+    ----------
+    image : (H, W, 3) array of float
+        RGB in [0, 1].
+
+    Returns
+    -------
+    features : (H, W, d) ndarray of float64
+        Mean 0 and variance 1 in each column but the last, which is 1.
+    names : tuple of str
+    """
+    red, green, blue = np.moveaxis(image, -1, 0)
+    opponents = {
+        "brightness": image.mean(-1),
+        "red-green": red - green,
+        "yellow-blue": (red + green) / 2 - blue,
+    }
+    columns = dict(opponents)
+    size = min(image.shape[:2])
+    for part in (80, 40, 20, 10):
+        sigma = size / part
+        light = ndimage.gaussian_filter(opponents["brightness"], sigma)
+        squares = ndimage.gaussian_filter(opponents["brightness"] ** 2, sigma)
+        for name, channel in opponents.items():
+            columns[f"{name}, smoothed by 1/{part}"] = ndimage.gaussian_filter(channel, sigma)
+        columns[f"contrast at 1/{part}"] = np.sqrt(np.maximum(squares - light**2, 0))
+        columns[f"gradient at 1/{part}"] = ndimage.gaussian_gradient_magnitude(opponents["brightness"], sigma)
+        columns[f"laplacian at 1/{part}"] = ndimage.gaussian_laplace(opponents["brightness"], sigma)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in image.shape[:2]), indexing="ij")
+    columns |= {"row": y, "column": x, "row²": y**2, "column²": x**2, "row·column": x * y}
+    stack = np.stack(list(columns.values()), axis=-1)
+    spread = stack.std(axis=(0, 1))
+    stack = (stack - stack.mean(axis=(0, 1))) / np.where(spread > 1e-12, spread, 1.0)
+    return np.concatenate([stack, np.ones((*image.shape[:2], 1))], axis=-1), (*columns, "constant")
+
+
+def tiles(photo: Photograph, size: int, seed: int = 0, smallest: float = 0.03) -> tuple[ImageSet, ImageSet]:
+    """Cut a photograph into tiles that hold both classes, and deal them at random into train and test halves.
+
+    Parameters
+    ----------
+    photo : Photograph
+    size : int
+        Side of a tile in pixels, about: the photograph is cut evenly.
+    seed : int
+        Of the deal.
+    smallest : float
+        Least share of the valid pixels of a tile that each class must have.
+
+    Returns
+    -------
+    train, test : ImageSet
+        The training half is the larger one when the number of tiles is odd.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two tiles hold both classes.
+    """
+    height, width = photo.target.shape
+    edges = [np.linspace(0, n, max(1, round(n / size)) + 1).astype(int).tolist() for n in (height, width)]
+    boxes = []
+    for top, bottom in zip(edges[0][:-1], edges[0][1:], strict=True):
+        for left, right in zip(edges[1][:-1], edges[1][1:], strict=True):
+            labels = photo.target[top:bottom, left:right]
+            known = max(1, int(np.count_nonzero(labels != VOID)))
+            share = np.count_nonzero(labels == 1) / known
+            if smallest <= share <= 1 - smallest:
+                boxes.append((top, bottom, left, right))
+    if len(boxes) < 2:
+        raise ValueError(
+            f"size is {size}: {len(boxes)} tiles hold both classes, two are needed; take smaller tiles"
+        )
+    order = np.random.default_rng(seed).permutation(len(boxes))
+    half = (len(boxes) + 1) // 2
+    train, test = (
+        [boxes[i] for i in sorted(part)] for part in (order[:half].tolist(), order[half:].tolist())
+    )
+    return _cut(photo, train, "train", seed), _cut(photo, test, "test", seed)
+
+
+def _cut(photo: Photograph, boxes: Sequence[tuple[int, int, int, int]], part: str, seed: int) -> ImageSet:
+    columns = photo.features.shape[-1]
+    return ImageSet(
+        f"{photo.name}: {len(boxes)} tiles ({part}, dealt with seed {seed})",
+        [photo.features[t:b, l:r].reshape(-1, columns) for t, b, l, r in boxes],
+        [photo.target[t:b, l:r].ravel() for t, b, l, r in boxes],
+        tuple(f"tile {t}:{b}, {l}:{r}" for t, b, l, r in boxes),
+        tuple(boxes),
+    )
+
+
+def score_map(photo: Photograph, train: ImageSet, ridge: float = 1e-3) -> Float64s:
+    """Scores of every pixel by class-balanced least squares on the training tiles.
+
+    Parameters
+    ----------
+    photo : Photograph
+    train : ImageSet
+        Its training tiles.
+    ridge : float
+        Relative ridge, in units of the number of pixels.
+
+    Returns
+    -------
+    (H, W) ndarray of float64
+        Near +1 on foreground and −1 on background, as far as the features allow.
+    """
+    X, labels = np.concatenate(train.features), np.concatenate(train.targets)
+    X, y = X[labels != VOID], np.where(labels[labels != VOID] == 1, 1.0, -1.0)
+    foreground = int(np.count_nonzero(y > 0))
+    weights = 0.5 / np.where(y > 0, foreground, len(y) - foreground)
+    weighted = X * weights[:, None]
+    v = np.linalg.solve(weighted.T @ X + ridge * np.eye(X.shape[1]), weighted.T @ y)
+    return np.asarray(photo.features @ v)
+
+
+def shapes(n: int = 8, size: int = 48, noise: float = 0.5, seed: int = 0) -> ImageSet:
+    """Random ellipses and rectangles under noise: small images for tests and examples.
+
+    Parameters
+    ----------
+    n, size : int
+        Number of images, and their side in pixels.
+    noise : float
+        Standard deviation of the noise on the scores ±1.
+    seed : int
+
+    Returns
+    -------
+    ImageSet
+        Four features a pixel: the noisy score, the score smoothed, a distractor, and the constant 1.
+
+    Examples
+    --------
+    >>> from lovasz_opt.datasets import shapes
+    >>> data = shapes(n=2, size=16, seed=3)
+    >>> data.features[0].shape, data.targets[1].shape
+    ((256, 4), (256,))
+    """
+    rng = np.random.default_rng(seed)
+    y, x = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
+    features, targets = [], []
+    for _ in range(n):
+        center = rng.uniform(0.3, 0.7, 2) * size
+        radius = rng.uniform(0.12, 0.28, 2) * size
+        dy, dx = np.abs(y - center[0]) / radius[0], np.abs(x - center[1]) / radius[1]
+        mask = dy**2 + dx**2 <= 1 if rng.random() < 0.5 else np.maximum(dy, dx) <= 1
+        score = np.where(mask, 1.0, -1.0) + noise * rng.standard_normal(mask.shape)
+        maps = [
+            score,
+            ndimage.gaussian_filter(score, 1.5),
+            rng.standard_normal(mask.shape),
+            np.ones(mask.shape),
+        ]
+        features.append(np.stack(maps, axis=-1).reshape(-1, 4))
+        targets.append(mask.ravel().astype(np.uint8))
+    return ImageSet(f"{n} shapes (seed {seed})", features, targets, tuple(f"shape {i}" for i in range(n)))
+
+
+def voc(
+    directory: str | os.PathLike[str],
+    cls: str = "cat",
+    split: str = "train",
+    limit: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
+    """VOC images that show a class, with quantised DeepLab features on a 33 × 33 grid.
+
+    Parameters
+    ----------
+    directory : path
+        Holds ``deeplab_train.npz`` and ``deeplab_val.npz``, or a folder ``voc_animals`` that does. Their
+        arrays: features (n, 33, 33, 256) uint8, scale, zero, masks129 (n, 129, 129) uint8 of VOC labels,
+        and ids (n,).
+    cls : str
+        A VOC class; its pixels are the foreground.
+    split : {"train", "val"}
+    limit : int, optional
+        At most this many images, drawn with `seed`.
+    seed : int
+
+    Returns
+    -------
+    ImageSet
+        257 float32 features a pixel, the last one constant 1; targets are the masks at the grid points.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, truncated, or holds something else; the message names it.
+    ValueError
+        For an unknown class or split.
+    """
+    if cls not in VOC_CLASSES[1:]:
+        raise ValueError(f"cls is {cls!r}; choose one of {', '.join(VOC_CLASSES[1:])}")
+    if split not in ("train", "val"):
+        raise ValueError(f"split is {split!r}; choose 'train' or 'val'")
+    folder = Path(directory) / "voc_animals"
+    path = (folder if folder.is_dir() else Path(directory)) / f"deeplab_{split}.npz"
+    masks, ids = _load(path, "masks129"), _load(path, "ids")
+    if masks.ndim != 3 or masks.shape[1:] != (129, 129) or masks.dtype != np.uint8:
+        raise DataError(
+            f"{path}: masks129 has shape {masks.shape} and dtype {masks.dtype}, expected (n, 129, 129) uint8"
+        )
+    labels = masks[:, ::4, ::4]
+    with_class = np.flatnonzero((labels == VOC_CLASSES.index(cls)).any(axis=(1, 2)))
+    if not with_class.size:
+        raise DataError(f"{path}: no image shows the class {cls!r}")
+    if limit is not None and limit < with_class.size:
+        with_class = np.sort(np.random.default_rng(seed).choice(with_class, limit, replace=False))
+    codes = _load(path, "features")
+    if codes.shape != (len(masks), 33, 33, 256) or codes.dtype != np.uint8 or ids.shape != (len(masks),):
+        raise DataError(
+            f"{path}: features has shape {codes.shape}, dtype {codes.dtype}, and ids has shape {ids.shape}, "
+            f"expected {(len(masks), 33, 33, 256)} uint8 and {(len(masks),)}"
+        )
+    scale, zero = np.float32(_load(path, "scale")), np.float32(_load(path, "zero"))
+    features = []
+    for i in with_class:
+        rows = np.ones((33 * 33, 257), dtype=np.float32)
+        rows[:, :-1] = (codes[i].reshape(-1, 256) - zero) * scale
+        features.append(rows)
+    grid = labels[with_class].reshape(len(with_class), -1)
+    targets = np.where(grid == VOID, VOID, grid == VOC_CLASSES.index(cls)).astype(np.uint8)
+    return ImageSet(
+        f"VOC {cls}: {len(features)} images ({split}, drawn with seed {seed})",
+        features,
+        list(targets),
+        tuple(str(name) for name in ids[with_class]),
+    )
+
+
+def _load(path: Path, name: str) -> NDArray[Any]:
+    """One array of an .npz file, or a `DataError` that names the file."""
+    if not path.parent.is_dir():
+        raise DataError(f"{path.parent}: no such directory; give the one that holds {path.name}")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; the VOC data set needs it")
+    try:
+        # Opened here, since np.load leaves its own file open when the archive is damaged.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            if name not in archive.files:
+                raise DataError(
+                    f"{path}: holds no array {name!r}; found {', '.join(archive.files) or 'none'}"
+                )
+            return np.asarray(archive[name])
+    except DataError:
+        raise
+    except (BadZipFile, EOFError, OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged or not an .npz file ({error}); copy it again") from None

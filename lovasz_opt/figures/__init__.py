@@ -1,0 +1,1 @@
+"""One file per figure: what it shows, the data it needs, and its plot. Matplotlib is imported to draw."""

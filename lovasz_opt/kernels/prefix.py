@@ -1,0 +1,53 @@
+"""Prefix sums in twice the working precision, so that a difference of two of them keeps its digits."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def two_sum(high, low, term):
+    """One step of Knuth's TwoSum: the rounding error of the running sum goes to `low`."""
+    total = high + term
+    rest = total - high
+    return total, low + ((high - (total - rest)) + (term - rest))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def prefix_sums(x, weights, reach, high, low):
+    """Inclusive prefix sums of weights·x (x alone where weights is None), as unevaluated sums high + low.
+
+    x is sorted in decreasing order; wherever two neighbours are more than `reach` (and some rounding) apart
+    the sums start afresh, so that entries of very different size never share a sum. `span` undoes the prefix
+    inside a run.
+    """
+    total = 0.0
+    error = 0.0
+    for i in range(x.shape[0]):
+        term = x[i]
+        if weights is not None:
+            term *= weights[i]
+        if i > 0 and x[i - 1] - x[i] > reach + 1e-12 * abs(x[i - 1]):
+            total = term
+            error = 0.0
+        else:
+            total, error = two_sum(total, error, term)
+        high[i] = total
+        low[i] = error
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def span(high, low, first, start, stop):
+    """Sum of the terms start, …, stop − 1 as a pair (high, low); `first` is the term at start."""
+    return (high[stop - 1] - high[start]) + first, low[stop - 1] - low[start]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def weight_sums(weights):
+    """Exclusive prefix sums of positive weights, as unevaluated sums high + low of length n + 1."""
+    high = np.zeros(weights.shape[0] + 1)
+    low = np.zeros(weights.shape[0] + 1)
+    for i in range(weights.shape[0]):
+        high[i + 1], low[i + 1] = two_sum(high[i], low[i], weights[i])
+    return high, low

@@ -1,0 +1,9 @@
+"""Solvers of `lovasz_opt.problems`, one file each; all return a `Result` with a certified gap."""
+
+from .admm import admm
+from .prox import prox
+from .proximal_gradient import proximal_gradient
+from .result import Result, State
+from .subgradient import subgradient
+
+__all__ = ["Result", "State", "admm", "prox", "proximal_gradient", "subgradient"]

@@ -1,0 +1,24 @@
+"""Settings that all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Compilation makes the first example slow and says nothing about the code, so there is no deadline.
+settings.register_profile(
+    "default", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("default")
+
+
+@pytest.fixture
+def data_directory() -> Path:
+    """Folder of the real data sets; tests that need it are skipped where LOVASZ_OPT_DATA is not set."""
+    directory = os.environ.get("LOVASZ_OPT_DATA")
+    if directory:
+        return Path(directory)
+    if os.environ.get("LOVASZ_OPT_REQUIRE_DATA"):
+        pytest.fail("LOVASZ_OPT_REQUIRE_DATA is set, but LOVASZ_OPT_DATA is not")
+    pytest.skip("set LOVASZ_OPT_DATA to the folder of the real data sets to run this test")

@@ -1,0 +1,62 @@
+"""Docstrings, README and docs: their examples run, and public docstrings are complete numpydoc."""
+
+import dataclasses
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpydoc.validate import validate
+
+import lovasz_opt as lo
+
+ROOT = Path(__file__).parent.parent
+MODULES = ["lovasz_opt"] + [
+    module.name
+    for module in pkgutil.walk_packages(lo.__path__, "lovasz_opt.")
+    if not module.name.startswith("lovasz_opt.kernels")
+]
+# The checks of numpydoc that matter here: a summary, every parameter, what is returned, sections in order.
+REQUIRED = {"GL08", "SS01", "SS03", "PR01", "PR02", "PR03", "PR04", "RT01", "GL06", "GL07"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_docstrings_run(name):
+    with np.printoptions(legacy=False):
+        result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+PAGES = sorted(page.relative_to(ROOT).as_posix() for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_blocks_of_pages_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    for block in blocks:
+        exec(compile(block, page, "exec"), {})
+
+
+def public_objects():
+    """Names with the checks that they need: overrides and dataclasses are documented elsewhere in part."""
+    for name in lo.__all__:
+        thing = getattr(lo, name)
+        if inspect.isclass(thing):
+            yield f"lovasz_opt.{name}", REQUIRED - {"PR01"} if dataclasses.is_dataclass(thing) else REQUIRED
+            for attribute, member in vars(thing).items():
+                if not attribute.startswith("_") and inspect.isfunction(member):
+                    inherited = any(hasattr(base, attribute) for base in thing.__mro__[1:])
+                    checks = REQUIRED - {"PR01", "RT01"} if inherited else REQUIRED
+                    yield f"lovasz_opt.{name}.{attribute}", checks
+        elif inspect.isfunction(thing):
+            yield f"lovasz_opt.{name}", REQUIRED
+
+
+@pytest.mark.parametrize(("name", "checks"), list(public_objects()))
+def test_docstrings_are_numpydoc(name, checks):
+    assert [error for error in validate(name)["errors"] if error[0] in checks] == []
