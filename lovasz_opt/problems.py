@@ -12,14 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._validation import Bools, Float64s, as_scores, as_step, as_target
-from ._vectors import dot
+from ._vectors import dot, times, transpose_times
 from .losses import LovaszHinge
 
 __all__ = ["ImageProx", "LinearHingeRisk", "Minorant", "Problem"]
 
 
 class Minorant(NamedTuple):
-    """An affine lower bound of the loss: loss(v) ≥ offset + ⟨slope, v − center⟩ for all v."""
+    """An affine lower bound of the loss: loss(v) ≥ offset + ⟨slope, v − center⟩ for all v.
+
+    Parameters
+    ----------
+    offset : float
+    slope : (n,) ndarray
+    """
 
     offset: float
     slope: Float64s
@@ -85,7 +91,17 @@ class Problem(ABC):
 
     @abstractmethod
     def iou(self, v: ArrayLike) -> float:
-        """Mean intersection over union of the images; 1 for an image whose union is empty."""
+        """Mean intersection over union of the segmented images on valid pixels; 1 where the union is empty.
+
+        Parameters
+        ----------
+        v : array of float
+            A point.
+
+        Returns
+        -------
+        float
+        """
 
     def _point(self, v: ArrayLike) -> Float64s:
         array, _ = as_scores(v, "v")
@@ -99,12 +115,40 @@ class Problem(ABC):
         return 0.5 * self.strong_convexity * dot(step, step)
 
     def value(self, v: ArrayLike) -> float:
-        """P(v)."""
+        """Objective P(v).
+
+        Parameters
+        ----------
+        v : array of float
+            A point, of the problem's `shape` or flat.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            If v has another shape or is not finite.
+        """
         point = self._point(v)
         return self.quadratic(point) + self.loss(self.apply(point))
 
     def value_and_subgradient(self, v: ArrayLike) -> tuple[float, Float64s]:
-        """P(v) and a subgradient there, of the shape of v."""
+        """Objective and one of its subgradients, in one pass over the pixels.
+
+        Parameters
+        ----------
+        v : array of float
+            A point, of the problem's `shape` or flat.
+
+        Returns
+        -------
+        float
+            P(v).
+        ndarray of float64
+            A subgradient of the shape of v; the gradient wherever P is differentiable.
+        """
         point = self._point(v)
         value, subgradient, _ = self.linearise(point)
         return value, subgradient.reshape(np.shape(v))
@@ -135,11 +179,34 @@ class Problem(ABC):
         return self.center - minorant.slope / self.strong_convexity
 
     def dual_value(self, s: Any) -> float:
-        """Dual objective at dual vectors s ≥ 0: a lower bound of P whenever s(A) ≤ Δ(A) for all sets A."""
+        """Dual objective: a lower bound of min P if s ≥ 0 and s(A) ≤ Δ(A) for all sets A of pixels.
+
+        Parameters
+        ----------
+        s : list of (p_i,) arrays, or one array
+            Dual vectors, one per image; `ImageProx` takes the one of its image. Entries on void pixels
+            are not looked at. That s is feasible is not checked.
+
+        Returns
+        -------
+        float
+        """
         return self.lower_bound(self.minorant(self.dual_scores(s)))
 
     def gap(self, v: ArrayLike, s: Any) -> float:
-        """Duality gap P(v) − dual_value(s); for a feasible s, ½μ‖v − v*‖² ≤ gap."""
+        """Duality gap P(v) − dual_value(s) ≥ 0; it bounds P(v) − min P and ½μ‖v − v*‖² for a feasible s.
+
+        Parameters
+        ----------
+        v : array of float
+            A point.
+        s : list of arrays, or one array
+            As in `dual_value`.
+
+        Returns
+        -------
+        float
+        """
         return self.value(v) - self.dual_value(s)
 
 
@@ -242,7 +309,15 @@ class ImageProx(Problem):
         return -self.gamma * self._signs * self.apply(dual.ravel().astype(np.float64))
 
     def solve_exact(self) -> tuple[Float64s, Float64s]:
-        """The solution F and the dual vector s that certifies it, both of the shape of the scores."""
+        """Solve the problem by one exact prox.
+
+        Returns
+        -------
+        F : ndarray of float64
+            The solution, of the shape of the scores.
+        s : ndarray of float64
+            The dual vector that certifies it, y∘(F − U)/γ.
+        """
         solution = self.prox(self.center, 1.0)
         s = np.zeros_like(self.center)
         s[slice(None) if self._valid is None else self._valid] = (
@@ -251,11 +326,21 @@ class ImageProx(Problem):
         return solution.reshape(self.shape), s.reshape(self.shape)
 
     def predict(self, v: ArrayLike) -> Bools:
-        """Segmentation: the pixels with a positive score."""
+        """Segmentation: the pixels with a positive score.
+
+        Parameters
+        ----------
+        v : array of float
+            Scores F.
+
+        Returns
+        -------
+        ndarray of bool
+            Of the shape of the scores.
+        """
         return np.asarray(self._point(v) > 0).reshape(self.shape)
 
     def iou(self, v: ArrayLike) -> float:
-        """Intersection over union of the segmentation on the valid pixels; 1 if the union is empty."""
         return _iou(self.apply(self._point(v)) > 0, self._signs > 0)
 
 
@@ -268,7 +353,7 @@ class LinearHingeRisk(Problem):
     ----------
     features : sequence of (p_i, d) arrays
         One row per pixel. There is no hidden intercept: add a constant column for one. float32 features are
-        kept in float32 and raised to float64 one image at a time.
+        kept in float32, and all sums are float64.
     targets : sequence of (p_i,) arrays of bool or {0, 1}
         Foreground masks; they may also hold `ignore`.
     l2 : float
@@ -349,20 +434,10 @@ class LinearHingeRisk(Problem):
         )
 
     def apply(self, v: Float64s) -> Float64s:
-        if self._stack.dtype == np.float64:
-            return self._stack @ v
-        scores = np.empty(self.n_pixels)
-        for rows in self._slices:
-            np.dot(self._stack[rows].astype(np.float64), v, out=scores[rows])
-        return scores
+        return times(self._stack, v)
 
     def adjoint(self, g: Float64s) -> Float64s:
-        if self._stack.dtype == np.float64:
-            return g @ self._stack
-        out = np.zeros(self.n_features)
-        for rows in self._slices:
-            out += g[rows] @ self._stack[rows].astype(np.float64)
-        return out
+        return transpose_times(self._stack, g)
 
     @cached_property
     def _gram(self) -> Float64s:
@@ -379,11 +454,11 @@ class LinearHingeRisk(Problem):
         return np.maximum(values, 0), vectors
 
     def gram(self, v: Float64s) -> Float64s:
-        return self._gram @ v
+        return times(self._gram, v)
 
     def ridge(self, rho: float, target: Float64s) -> Float64s:
         values, vectors = self._eigen
-        return vectors @ ((rho * target @ vectors) / (self.strong_convexity + rho * values))
+        return times(vectors, rho * transpose_times(vectors, target) / (self.strong_convexity + rho * values))
 
     def loss(self, scores: Float64s) -> float:
         return sum(float(hinge(scores[rows])) for hinge, rows in self._images()) / self.n_images
@@ -418,7 +493,18 @@ class LinearHingeRisk(Problem):
         return g
 
     def predict(self, v: ArrayLike) -> list[Bools]:
-        """Segmentations of the images: (p_i,) masks of the pixels with a positive score, False on void."""
+        """Segmentations of the images: the pixels with a positive score.
+
+        Parameters
+        ----------
+        v : (d,) array of float
+            Coefficients.
+
+        Returns
+        -------
+        list of (p_i,) ndarray of bool
+            False on void pixels.
+        """
         positive = self.apply(self._point(v)) > 0
         masks = []
         for valid, rows in zip(self._valid, self._slices, strict=True):
@@ -428,7 +514,6 @@ class LinearHingeRisk(Problem):
         return masks
 
     def iou(self, v: ArrayLike) -> float:
-        """Mean over images of the intersection over union on valid pixels; 1 where the union is empty."""
         positive, truth = self.apply(self._point(v)) > 0, self._signs > 0
         return float(np.mean([_iou(positive[rows], truth[rows]) for rows in self._slices]))
 

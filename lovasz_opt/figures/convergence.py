@@ -79,7 +79,7 @@ def draw(
         The files written.
     """
     problems = [key for key in titles if any(curve.problem == key for curve in curves)]
-    heights = ([2.62] if panels else []) + [2.9] * len(problems)
+    heights = ([2.75] if panels else []) + [2.9] * len(problems)
     fig, context = style.figure(12.0, sum(heights) + 0.9)
     with context:
         rows = np.atleast_1d(fig.subfigures(len(heights) + 1, 1, height_ratios=[*heights, 0.75], hspace=0.01))

@@ -1,41 +1,55 @@
-"""Greedy vector of the Jaccard loss along sorted margins: the sweep that hinge and softmax share."""
+"""Value and greedy vector of the Lovász extension of the Jaccard loss at positive margins.
+
+What the Lovász hinge and the Lovász-Softmax share: drop the pixels that cannot matter, sort, sweep.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
+
+from .sort import sort_indices
+
+_FOREGROUND = np.uint64(1 << 31)
+_PIXEL = np.uint64(0x7FFFFFFF)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep(margins, items, n, weights, total, left, share, divisor, gradient):
-    """Value of Σ w_i m_i over margins in decreasing order; write ∓share·w_i / divisor into the gradient.
+def _select(margins, kinds, words):
+    """Write the pixels that can matter to words; return their number and that of the whole foreground.
 
-    Parameters
-    ----------
-    margins : (≥ n,) float32 or float64
-        Positive, in decreasing order.
-    items : (≥ n,) int64
-        Pixel i where it is background, ~i where it is foreground.
-    n : int
-    weights : (p,) float64 or None
-    total : float
-        μ(fg) over all pixels, also those that are not among the n.
-    left : int
-        Number of foreground pixels, likewise.
-    share, divisor : float
-        What the derivative of this image is multiplied and divided by.
-    gradient : (p,) array
-        Entry i becomes −w_i for foreground and +w_i for background: a margin falls with the score of a
-        foreground pixel and rises with that of a background pixel.
+    A margin ≤ 0 contributes nothing, and neither does a background pixel behind the last foreground pixel:
+    nothing is left to lose there. Without foreground only the largest background margin counts.
     """
+    lowest = margins.dtype.type(np.inf)
+    highest = margins.dtype.type(0.0)
+    foreground = 0
+    for i in range(margins.shape[0]):
+        if kinds[i] == 1:
+            foreground += 1
+            lowest = min(lowest, margins[i])
+        elif kinds[i] == 0:
+            highest = max(highest, margins[i])
+    floor = lowest if foreground > 0 else highest
+    n = 0
+    for i in range(margins.shape[0]):
+        # Without branches: which pixels matter is hard to predict.
+        kind = kinds[i]
+        words[n] = np.uint64(i) | (np.uint64(kind & 1) << np.uint64(31))
+        n += (margins[i] > 0) & ((kind == 1) | ((kind == 0) & (margins[i] >= floor)))
+    return n, foreground
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sweep(margins, words, n, weights, total, left, share, divisor, gradient):
+    """Σ w_i m_i over margins in decreasing order; ∓share·w_i / divisor goes to the gradient."""
     dtype = gradient.dtype.type
     union = total
     remaining = total
     value = 0.0
     for k in range(n):
-        i = items[k]
-        foreground = i < 0
-        if foreground:
-            i = ~i
+        i = words[k] & _PIXEL
+        foreground = words[k] & _FOREGROUND != 0
         mass = 1.0
         if weights is not None:
             mass = weights[i]
@@ -52,8 +66,34 @@ def sweep(margins, items, n, weights, total, left, share, divisor, gradient):
             else:
                 weight = mass / (union + mass) * (max(remaining, 0.0) / union)
             union += mass
-        value += weight * margins[k]
+        value += weight * margins[i]
         # Rounded before it is divided: an image has the same derivative alone and in a batch.
         rounded = dtype(share * weight)
         gradient[i] = (-rounded if foreground else rounded) / dtype(divisor)
     return value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def value_and_greedy(margins, kinds, weights, total, share, divisor, words, spare, gradient):
+    """Value Σ w_i m_i with the greedy vector w, which goes to the gradient.
+
+    Parameters
+    ----------
+    margins : (p,) float32 or float64
+        Sums are accumulated in float64.
+    kinds : (p,) uint8
+        1 foreground, 0 background, 2 void.
+    weights : (p,) float64 or None
+    total : float
+        Weight μ(fg) of the foreground.
+    share, divisor : float
+        What the derivative of this image is multiplied and divided by.
+    words, spare : (p + 1,) uint64
+        Work space.
+    gradient : (p,) array like margins, zeros on entry
+        Entry i becomes −w_i for foreground and +w_i for background: a margin falls with the score of a
+        foreground pixel and rises with that of a background pixel.
+    """
+    n, foreground = _select(margins, kinds, words)
+    sort_indices(margins, words, spare, n)
+    return _sweep(margins, words, n, weights, total, foreground, share, divisor, gradient)

@@ -282,7 +282,7 @@ def fill_pools(xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sorted_pixels(x, bits, target, wanted, cut):
+def _sorted_pixels(x, target, wanted, cut):
     """Pixels of one class with x > cut, in decreasing order of x; and those entries."""
     n = 0
     for i in range(x.shape[0]):
@@ -294,7 +294,7 @@ def _sorted_pixels(x, bits, target, wanted, cut):
         if target[i] == wanted and x[i] > cut:
             pixels[n] = i
             n += 1
-    sort_indices(x, bits, pixels, np.empty(n, np.uint64), n)
+    sort_indices(x, pixels, np.empty(n, np.uint64), n)
     entries = np.empty(n)
     for k in range(n):
         entries[k] = x[pixels[k]]
@@ -302,14 +302,12 @@ def _sorted_pixels(x, bits, target, wanted, cut):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def jaccard_prox(x, bits, target, weights, gamma, positive, z, labels):
+def jaccard_prox(x, target, weights, gamma, positive, z, labels):
     """Prox of the Lovász extension f of the Jaccard loss, or of f∘max(·, 0), for one image.
 
     Parameters
     ----------
     x : (p,) float64
-    bits : (p,) uint64
-        The memory of x, seen as integers.
     target : (p,) bool
     weights : (p,) float64 or None
         Pixel weights, of the loss and of the metric.
@@ -348,8 +346,8 @@ def jaccard_prox(x, bits, target, weights, gamma, positive, z, labels):
             bg_cut = lowest - 1.001 * gamma / total - 1e-12 * abs(lowest)
         else:
             bg_cut = highest - 1.001 * gamma / lightest - 1e-12 * abs(highest)
-    fg, xf = _sorted_pixels(x, bits, target, True, fg_cut)
-    bg, xb = _sorted_pixels(x, bits, target, False, bg_cut)
+    fg, xf = _sorted_pixels(x, target, True, fg_cut)
+    bg, xb = _sorted_pixels(x, target, False, bg_cut)
     if weights is not None:
         wf = np.empty(fg.shape[0])
         wb = np.empty(bg.shape[0])

@@ -18,15 +18,23 @@ _SHORT = 64
 _RUN = 48
 _SIGN = np.uint64(1 << 63)
 _LOWER = np.uint64(0xFFFFFFFF)
-_ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_UPPER = np.uint64(0xFFFFFFFF00000000)
+_INDEX = np.uint64(0x7FFFFFFF)
+# All bits of a float but the sign.
+_SINGLE = np.uint64(0x7FFFFFFF00000000)
+_DOUBLE = np.uint64(0x7FFFFFFFFFFFFFFF)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def rank_bits(bits):
-    """Map the bit pattern of a float64 to an integer that decreases as the float increases."""
-    if bits & _SIGN:
-        return bits
-    return bits ^ (_ALL ^ _SIGN)
+def _key(value, single):
+    """64 bits that decrease as the float increases; for single precision the lower half is 0."""
+    if single:
+        bits = np.uint64(np.float32(value).view(np.uint32)) << np.uint64(32)
+        mask = _SINGLE
+    else:
+        bits = np.float64(value).view(np.uint64)
+        mask = _DOUBLE
+    return bits if bits & _SIGN else bits ^ mask
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -73,55 +81,58 @@ def _sort_words(words, spare, n):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sort_indices(x, bits, words, spare, n):
+def sort_indices(x, words, spare, n):
     """Sort the indices words[:n] of x by decreasing x; equal entries keep their order.
 
     Parameters
     ----------
-    x : (p,) float64
-        No NaN. −0 counts as +0 must be arranged by the caller; here it sorts behind +0.
-    bits : (p,) uint64
-        The memory of x, seen as integers.
+    x : (p,) float32 or float64
+        No NaN; −0 sorts behind +0.
     words : (≥ n,) uint64, sorted in place
+        Indices below 2^31; bit 31 is left to the caller and travels along.
     spare : (≥ n,) uint64
         Work space.
     n : int
 
     Notes
     -----
-    O(n): three passes; six where many entries share their leading 32 bits.
+    O(n): three passes; six for float64 where many entries share their leading 32 bits.
     """
+    single = x.itemsize == 4
     for i in range(n):
-        words[i] |= rank_bits(bits[words[i]]) & (_ALL ^ _LOWER)
+        words[i] |= _key(x[words[i] & _INDEX], single) & _UPPER
     _sort_words(words, spare, n)
-    run = 1
-    for i in range(1, n):
-        run = run + 1 if (words[i] ^ words[i - 1]) >> np.uint64(32) == 0 else 1
+    if not single:
+        run = 1
+        for i in range(1, n):
+            run = run + 1 if (words[i] ^ words[i - 1]) <= _LOWER else 1
+            if run > _RUN:
+                break
         if run > _RUN:
-            break
-    if run > _RUN:
-        # Crowded entries: order by the trailing bits first, the stable passes do the rest.
-        for i in range(n):
-            index = words[i] & _LOWER
-            words[i] = index | (rank_bits(bits[index]) << np.uint64(32))
-        _sort_words(words, spare, n)
-        for i in range(n):
-            index = words[i] & _LOWER
-            words[i] = index | (rank_bits(bits[index]) & (_ALL ^ _LOWER))
-        _sort_words(words, spare, n)
-        for i in range(n):
-            words[i] &= _LOWER
-        return
-    previous = words[0] if n > 0 else np.uint64(0)
+            # Crowded entries: order by the trailing bits first, the stable passes do the rest.
+            for i in range(n):
+                item = words[i] & _LOWER
+                words[i] = item | (_key(x[item & _INDEX], single) << np.uint64(32))
+            _sort_words(words, spare, n)
+            for i in range(n):
+                item = words[i] & _LOWER
+                words[i] = item | (_key(x[item & _INDEX], single) & _UPPER)
+            _sort_words(words, spare, n)
+        else:
+            _sort_runs(x, words, n)
     for i in range(n):
+        words[i] &= _LOWER
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sort_runs(x, words, n):
+    """Sort by insertion inside runs of equal leading bits."""
+    for i in range(1, n):
         word = words[i]
-        index = word & _LOWER
-        words[i] = index
-        if i > 0 and (word ^ previous) >> np.uint64(32) == 0:
-            value = x[index]
+        if (word ^ words[i - 1]) <= _LOWER:
+            value = x[word & _INDEX]
             j = i
-            while j > 0 and x[words[j - 1]] < value:
+            while j > 0 and (word ^ words[j - 1]) <= _LOWER and x[words[j - 1] & _INDEX] < value:
                 words[j] = words[j - 1]
                 j -= 1
-            words[j] = index
-        previous = word
+            words[j] = word

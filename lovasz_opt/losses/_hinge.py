@@ -15,7 +15,7 @@ from ..extension import METHODS, LovaszExtension, Method
 from ..kernels.hinge import hinge_images
 from ..path import pav_in_order, prox_path
 from ..sets import Jaccard
-from ._images import VOID, as_codes, image_shape, in_chunks, work_space
+from ._images import VOID, as_codes, image_shape, in_chunks
 
 Metric = ArrayLike | Literal["weights"] | None
 
@@ -437,11 +437,17 @@ class LovaszHinge:
         pixels = rows.shape[1]
 
         def run(start: int, stop: int) -> None:
-            margins, keys = work_space(pixels, rows.dtype)
             hinge_images(
-                rows, self._codes, self._weights, self._totals, float(self.n_images), start, stop,
-                margins, keys, values, gradient,
-            )  # fmt: skip
+                rows,
+                self._codes,
+                self._weights,
+                self._totals,
+                float(self.n_images),
+                start,
+                stop,
+                values,
+                gradient,
+            )
 
         in_chunks(run, self.n_images, pixels)
         return values, gradient

@@ -156,9 +156,3 @@ def _as_ignore(ignore: float) -> float:
     if not isinstance(ignore, (int, float, np.integer, np.floating)) or ignore != ignore:
         raise TypeError(f"ignore must be the label of void pixels (a number) or None, got {ignore!r}")
     return ignore
-
-
-def work_space(pixels: int, dtype: np.dtype) -> tuple[Floats, NDArray[np.unsignedinteger]]:
-    """Two rows of floats and the same memory as unsigned integers, for the sorting kernels."""
-    margins: Floats = np.empty((2, pixels), dtype=dtype)
-    return margins, margins.view(np.uint32 if margins.itemsize == 4 else np.uint64)

@@ -18,7 +18,6 @@ from ._images import (
     class_labels_of,
     image_shape,
     in_chunks,
-    work_space,
 )
 
 Classes = str | Sequence[int] | NDArray[np.integer]
@@ -260,11 +259,9 @@ def _mean_of_classes(
     pixels = probas.shape[2]
 
     def run(start: int, stop: int) -> None:
-        margins, keys = work_space(pixels, probas.dtype)
         softmax_classes(
-            probas, labels, images, classes, shares, float(len(probas)), start, stop,
-            margins, keys, values, gradient,
-        )  # fmt: skip
+            probas, labels, images, classes, shares, float(len(probas)), start, stop, values, gradient
+        )
 
     if len(images):
         in_chunks(run, len(images), pixels)

@@ -12,7 +12,7 @@ from ..kernels.jaccard_prox import jaccard_prox as kernel
 # two rescale either without rounding.
 _LARGE, _SHRINK = 2.0**1020, 2.0**-60
 _SMALL, _GROW = 2.0**-960, 2.0**200
-# Pixels are packed into 32 bits, and ranks into signed ones.
+# Pixels are packed into 31 bits.
 _MOST_PIXELS = 2**31 - 1
 
 
@@ -63,5 +63,5 @@ def _run(
         gamma *= scale
     x = np.ascontiguousarray(x)
     z = np.empty(len(x))
-    kernel(x, x.view(np.uint64), target, weights, gamma, positive, z, pools)
+    kernel(x, target, weights, gamma, positive, z, pools)
     return z if scale == 1.0 else z / scale

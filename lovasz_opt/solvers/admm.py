@@ -68,7 +68,8 @@ def admm(
 
     Examples
     --------
-    >>>     >>> from lovasz_opt import problems, solvers
+    >>> import numpy as np
+    >>> from lovasz_opt import problems, solvers
     >>> X = np.array([[1.0, 0.2], [1.0, -0.4], [1.0, 0.9]])
     >>> pb = problems.LinearHingeRisk([X, X[:2]], [[1, 0, 1], [1, 0]], l2=0.1)
     >>> r = solvers.admm(pb, tol=1e-9)
