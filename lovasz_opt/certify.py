@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from ._validation import Bools, Float64s, as_scores, as_step
 from .extension import LovaszExtension
+from .kernels.sort import argsort_decreasing
 from .sets.base import EXHAUSTIVE_LIMIT, SetFunction
 from .sets.jaccard import Jaccard
 
@@ -183,7 +184,7 @@ def _distance_bound(
 
 def _support_gap(F: SetFunction, z: Float64s, w: Float64s) -> tuple[float, float]:
     """f(z) − ⟨w, z⟩ and w(V) − F(V), summed over level sets so that nothing large cancels."""
-    order = np.argsort(-z, kind="stable")
+    order = argsort_decreasing(z)
     slack = np.cumsum(F.increments(order) - w[order])
     sorted_z = z[order]
     gap = float(-np.diff(sorted_z) @ slack[:-1]) + float(sorted_z[-1] * slack[-1])

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from ._solution import ProxSolution
 from ._validation import Float64s, Floats, as_scores, as_step, as_weights
+from .kernels.sort import argsort_decreasing, argsort_labels
 from .minnorm import prox_min_norm
 from .path import pav_in_order, prox_path
 from .sets.base import SetFunction
@@ -452,7 +453,7 @@ class LovaszExtension:
 
     def _pool_increments(self, pools: Any) -> Float64s:
         """Increment of F over each pool, pools joined in decreasing order of their value."""
-        order = np.argsort(pools, kind="stable")
+        order = argsort_labels(pools, int(pools.max()) + 1)
         return np.bincount(pools[order], weights=self.F.increments(order)).astype(np.float64, copy=False)
 
     def _point(self, x: Float64s, gamma: float, metric: Any, tol: float) -> Float64s:
@@ -491,7 +492,7 @@ class LovaszExtension:
         return as_weights(metric, (self.n,), "metric")
 
     def _value_and_greedy(self, row: Float64s) -> tuple[float, Float64s]:
-        order = np.argsort(-row, kind="stable")
+        order = argsort_decreasing(row)
         increments = self.F.increments(order)
         greedy = np.empty(self.n)
         greedy[order] = increments

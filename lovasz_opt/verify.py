@@ -378,8 +378,9 @@ def _proofs(rng: np.random.Generator, problems: int, size: int) -> Iterator[Meas
 def _large(rng: np.random.Generator, problems: int, size: int) -> Iterator[Measurement]:
     """Certificates of large images on a grid of steps and class balances."""
     cases = {
-        np.float64: [(b, g) for b in (0.02, 0.5) for g in (1.0, size / 3, 100.0 * size)],
-        np.float32: [(0.02, size / 3), (0.5, 1.0)],
+        np.float64: [(0.0, size / 3), (1.0, size / 3)]
+        + [(b, g) for b in (0.02, 0.5, 0.98) for g in (1.0, size / 3, 100.0 * size)],
+        np.float32: [(0.02, size / 3), (0.5, 1.0), (0.98, 100.0 * size)],
     }
     for dtype, grid in cases.items():
         gaps, violations = [], []

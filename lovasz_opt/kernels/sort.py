@@ -136,3 +136,36 @@ def _sort_runs(x, words, n):
                 words[j] = words[j - 1]
                 j -= 1
             words[j] = word
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def argsort_decreasing(x):
+    """Stable argsort of a (p,) float array in decreasing order, p < 2^31, no NaN; ±0 are equal."""
+    n = x.shape[0]
+    zero = x.dtype.type(0.0)
+    values = np.empty_like(x)
+    words = np.empty(n, np.uint64)
+    for i in range(n):
+        # Adding +0 makes −0 a +0.
+        values[i] = x[i] + zero
+        words[i] = i
+    sort_indices(values, words, np.empty(n, np.uint64), n)
+    order = np.empty(n, np.int64)
+    for i in range(n):
+        order[i] = words[i]
+    return order
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def argsort_labels(labels, groups):
+    """Stable argsort of labels 0, …, groups − 1 by counting."""
+    starts = np.zeros(groups + 1, np.int64)
+    for i in range(labels.shape[0]):
+        starts[labels[i] + 1] += 1
+    for group in range(groups):
+        starts[group + 1] += starts[group]
+    order = np.empty(labels.shape[0], np.int64)
+    for i in range(labels.shape[0]):
+        order[starts[labels[i]]] = i
+        starts[labels[i]] += 1
+    return order

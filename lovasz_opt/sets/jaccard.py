@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from .._solution import ProxSolution
 from .._validation import Bools, Float64s, Ints, as_weights
 from ..decomposition import compensated_cumsum, prox_by_level_sets
+from ..kernels.sort import argsort_decreasing
 from ._jaccard_prox import jaccard_prox, jaccard_prox_point
 from .base import SetFunction, SubmodularityReport, constant_metric
 from .counts import as_pixels
@@ -196,7 +197,7 @@ class JaccardMinor:
         ratio = gains / self.mass[members]
         foreground = self.target[members]
         fg, bg = (
-            positions[np.argsort(-ratio[positions], kind="stable")]
+            positions[argsort_decreasing(ratio[positions])]
             for positions in (np.flatnonzero(foreground), np.flatnonzero(~foreground))
         )
         fg_mass, fg_gain = _sums(self.mass[members[fg]]), _sums(gains[fg])
