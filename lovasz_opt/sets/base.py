@@ -172,7 +172,18 @@ class SetFunction(ABC):
         return self._report
 
     def require_submodular(self, purpose: str) -> None:
-        """Raise `ValueError` naming the violated pair if F is not submodular."""
+        """Raise `ValueError` naming the violated pair if F is not submodular.
+
+        Parameters
+        ----------
+        purpose : str
+            What needs a convex extension, for the message.
+
+        Raises
+        ------
+        ValueError
+            With two sets that violate F(A) + F(B) ≥ F(A ∪ B) + F(A ∩ B).
+        """
         report = self.submodularity()
         if report.violation is None:
             return
