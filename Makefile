@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= study
 
-.PHONY: study test verify lint bench docs clean
+.PHONY: study test verify lint bench docs proofs clean
 
 study: $(VENV)/.study
 	$(BIN)/lovasz-opt study --out $(OUT)
@@ -17,8 +17,8 @@ verify: $(VENV)/.study
 	$(BIN)/lovasz-opt verify
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check lovasz_opt tests benchmarks
-	$(BIN)/ruff format --check lovasz_opt tests benchmarks
+	$(BIN)/ruff check lovasz_opt tests benchmarks proofs
+	$(BIN)/ruff format --check lovasz_opt tests benchmarks proofs
 	$(BIN)/mypy
 
 bench: $(VENV)/.study
@@ -36,6 +36,10 @@ $(VENV)/bin/python:
 $(VENV)/.study $(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"
 	touch $@
+
+# Single answers proved right or wrong in exact rational arithmetic.
+proofs: $(VENV)/.study
+	$(BIN)/python proofs/rationals.py
 
 # Numba does not notice that a kernel called from another file has changed: clean after editing kernels.
 clean:

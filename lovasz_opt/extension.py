@@ -487,7 +487,9 @@ class LovaszExtension:
                 )
             weights: Float64s | None = getattr(self.F, "weights", None)
             if weights is None:
-                raise ValueError(f"metric is 'weights', but {self.F!r} has no pixel weights; leave metric out")
+                raise ValueError(
+                    f"metric is 'weights', but {self.F!r} has no pixel weights; leave metric out"
+                )
             return weights
         return as_weights(metric, (self.n,), "metric")
 

@@ -381,7 +381,7 @@ def test_bad_input():
         f.prox(x, 1.0, method="fast")
     with pytest.raises(ValueError, match="metric is only for method='exact'"):
         f.prox(x, 1.0, method="path", metric="weights")
-    with pytest.raises(ValueError, match="metric is 'weights', but .* has no pixel weights"):
+    with pytest.raises(ValueError, match=r"metric is 'weights', but .* has no pixel weights"):
         f.prox(x, 1.0, metric="weights")
     with pytest.raises(ValueError, match="metric is 'mass'"):
         f.prox(x, 1.0, metric="mass")

@@ -105,8 +105,9 @@ def _newton_step(fg, bg, gamma, total, start, stop, k0, k1):
 def _solve_pool(fg, bg, gamma, total, start, stop, t, k0, k1, root, floor, ceiling):
     """Value and foreground ranks of the pool start, …, stop − 1, from a level t whose k0 and k1 are known.
 
-    `root` is the Newton step from there. Newton on an increasing piecewise linear function; it need be neither convex nor concave, so the iterates
-    are kept inside an open bracket of the root, ]floor, ceiling[, and bisect it when a step leaves it.
+    `root` is the Newton step from there. The function is increasing and piecewise linear, but neither convex
+    nor concave, so Newton could cycle: the iterates are kept inside an open bracket of the root,
+    ]floor, ceiling[, and bisect it when a step leaves it.
     """
     cost_start = gamma / (total + _mass(bg[1], bg[4], bg[5], 0, start)) if total > 0.0 else 0.0
     cost_stop = gamma / (total + _mass(bg[1], bg[4], bg[5], 0, stop))

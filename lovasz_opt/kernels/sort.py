@@ -1,9 +1,9 @@
 """Stable sort of floats in decreasing order: radix sort of the leading 32 bits, packed with the index.
 
 A key is the complement of the leading 32 bits of a float in the upper half of a 64-bit word (so that
-increasing words are decreasing floats), and the index of the entry in the lower half. Three passes over eight
-bytes an entry order float32 completely; of float64 they leave runs that agree in sign, exponent and twenty bits of
-the mantissa, which are short unless entries are crowded.
+increasing words are decreasing floats), and the index of the entry in the lower half. Three passes over
+eight bytes an entry order float32 completely; of float64 they leave runs that agree in sign, exponent and
+twenty bits of the mantissa, which are short unless entries are crowded.
 """
 
 from __future__ import annotations

@@ -242,7 +242,7 @@ class SetFunction(ABC):
     def _prox_point(
         self, x: Float64s, gamma: float, metric: Float64s | None, positive: bool = False
     ) -> Float64s | None:
-        """The point of `_prox` without its pools; with `positive` the prox of f∘max(·, 0), for a non-decreasing F.
+        """The point of `_prox` without its pools; with `positive` the prox of f∘max(·, 0), F non-decreasing.
 
         The thresholding rule holds for the support function of the polymatroid {s ≥ 0, s(A) ≤ F(A)}.
         """

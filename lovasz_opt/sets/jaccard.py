@@ -142,7 +142,7 @@ class Jaccard(SetFunction):
         return np.maximum(z, np.minimum(x, 0.0)) if positive else z
 
     def _metric_factor(self, metric: Float64s | None) -> float | None:
-        """The factor c of a metric c·μ, which keeps the algorithm that sorts once; None for any other metric."""
+        """The factor c of a metric c·μ, which keeps the algorithm that sorts once; None for any other."""
         if self.weights is None:
             return constant_metric(metric)
         return constant_metric((1.0 if metric is None else metric) / self.weights)
