@@ -3,7 +3,8 @@
 Importing this package loads NumPy, SciPy and Numba, and nothing else.
 """
 
-from . import problems, solvers
+from typing import TYPE_CHECKING, Any
+
 from .certify import (
     Certificate,
     ExactCertificate,
@@ -37,6 +38,9 @@ from .sets import (
     SetFunction,
     Tversky,
 )
+
+if TYPE_CHECKING:
+    from . import problems, solvers
 
 __version__ = "0.1.0"
 
@@ -72,3 +76,12 @@ __all__ = [
     "verify_prox_exact",
     "verify_subgradient",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `problems` and `solvers` when they are first asked for: a training script may never need them."""
+    if name in ("problems", "solvers"):
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,7 +19,6 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from ._solution import ProxSolution
 from ._validation import Bools, Float64s, Ints
@@ -249,6 +248,8 @@ def prox_on_chain(
     -----
     Complexity: O(n).
     """
+    from scipy.optimize import isotonic_regression
+
     start = x[order] - gamma * (increments / metric[order])
     regression = isotonic_regression(start, weights=metric[order], increasing=False)
     first, sizes = regression.blocks[:-1], np.diff(regression.blocks)

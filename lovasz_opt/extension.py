@@ -144,6 +144,7 @@ class LovaszExtension:
         tol: float = 1e-10,
         max_steps: int = 20,
         slip: bool = True,
+        start: ArrayLike | None = None,
     ) -> Floats:
         """Proximal point argmin_z ½ Σ metric_i (z_i − x_i)² + gamma·f(z).
 
@@ -166,6 +167,11 @@ class LovaszExtension:
             Of method "path" only: its step limit.
         slip : bool
             Of method "path" only: whether to keep the slip of the released code.
+        start : (n,) or (..., n) array, optional
+            A nearby solution, such as the last iterate of a solver. The result is the same to the last bit.
+            With it the Jaccard loss keeps the order of the pixels from call to call (n 32-bit numbers), and
+            entries that have moved little since are put right by insertion, which is quicker than sorting;
+            where they have moved too far, it sorts. Other set functions take no advantage of it.
 
         Returns
         -------
@@ -190,7 +196,9 @@ class LovaszExtension:
         """
         gamma = as_step(gamma)
         if method == "exact":
-            return self._per_row(x, lambda row: self._point(row, gamma, metric, tol))
+            if start is None:
+                return self._per_row(x, lambda row: self._point(row, gamma, metric, tol))
+            return self._warm_prox(x, gamma, metric, tol, start)
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
         if metric is not None:
@@ -461,6 +469,24 @@ class LovaszExtension:
         z = self.F._prox_point(x, gamma, self._metric(metric))
         return self._solve(x, gamma, metric, tol).z if z is None else z
 
+    def _warm_prox(self, x: ArrayLike, gamma: float, metric: Any, tol: float, start: ArrayLike) -> Floats:
+        self.F.require_submodular("a proximal operator")
+        as_scores(start, "start", np.shape(x))
+        weights = self._metric(metric)
+        # Taken out while in use: calls from other threads start afresh.
+        memories = self.__dict__.pop("_memories", [])
+        left: list[Any] = []
+
+        def point(row: Float64s) -> Float64s:
+            memory = memories[len(left)] if len(left) < len(memories) else None
+            z, memory = self.F._prox_point_from(memory, row, gamma, weights)
+            left.append(memory)
+            return self._solve(row, gamma, metric, tol).z if z is None else z
+
+        result = self._per_row(x, point)
+        self._memories = left
+        return result
+
     def _solve(self, x: Float64s, gamma: float, metric: Any, tol: float) -> ProxSolution:
         self.F.require_submodular("a proximal operator")
         weights = self._metric(metric)
@@ -510,6 +536,8 @@ class LovaszExtension:
 
     def _per_row(self, x: ArrayLike, function: Callable[[Float64s], Float64s], name: str = "x") -> Floats:
         rows, dtype, shape = self._rows(x, name)
+        if len(rows) == 1:
+            return function(rows[0]).astype(dtype, copy=False).reshape(shape)
         out = np.empty(rows.shape, dtype=dtype)
         for i, row in enumerate(rows):
             out[i] = function(row)

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import LinAlgError, qr, qr_delete, qr_insert, solve_triangular
-from scipy.optimize import isotonic_regression
 
 from ._solution import ProxSolution
 from ._validation import Bools, Float64s, Ints, as_scores, as_weights
@@ -353,6 +351,8 @@ class _Corral:
 
     def insert(self, vertex: Float64s, column: Float64s) -> None:
         """Add a vertex with weight 0."""
+        from scipy.linalg import qr_insert
+
         self.vertices = np.vstack([self.vertices, vertex])
         self.columns = np.column_stack([self.columns, column])
         self.weights = np.append(self.weights, 0.0)
@@ -365,7 +365,7 @@ class _Corral:
                 which="col",
                 check_finite=False,
             )
-        except (LinAlgError, ValueError):
+        except (np.linalg.LinAlgError, ValueError):
             self.q, self.r = self._factors()
 
     def nearest(self) -> Float64s:
@@ -400,6 +400,8 @@ class _Corral:
 
     def _solve(self) -> Float64s | None:
         """R⁻¹Q₁, or None if the factors are too close to singular, or have drifted."""
+        from scipy.linalg import solve_triangular
+
         diagonal = np.abs(np.diag(self.r))
         if diagonal.min() <= 1e-13 * diagonal.max():
             return None
@@ -411,12 +413,16 @@ class _Corral:
         return weights if float(np.ptp(products)) <= size else None
 
     def _drop(self, dropped: Bools) -> None:
+        from scipy.linalg import qr_delete
+
         for k in np.flatnonzero(dropped)[::-1]:
             self.q, self.r = qr_delete(self.q, self.r, int(k), which="col", check_finite=False)
         self.vertices, self.columns = self.vertices[~dropped], self.columns[:, ~dropped]
         self.weights = self.weights[~dropped] / self.weights[~dropped].sum()
 
     def _factors(self) -> tuple[Float64s, Float64s]:
+        from scipy.linalg import qr
+
         q, r = qr(self._rows(), mode="economic", check_finite=False)
         return q, r
 
@@ -477,6 +483,8 @@ class _Problem:
 
     def best_on_chain(self, order: Ints, vertex: Float64s) -> Float64s:
         """The best z decreasing along an order, given the greedy vector of that order."""
+        from scipy.optimize import isotonic_regression
+
         start = (self.y - vertex / self.d - self.drops)[order]
         z = np.empty(self.F.n)
         z[order] = isotonic_regression(start, weights=self.d[order], increasing=False).x

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression
 
 from ._validation import Float64s, as_scores, as_step, as_weights
 from .kernels.path import path_walk
+from .kernels.pav import isotonic_decreasing
 
 
 def prox_path(
@@ -131,7 +131,7 @@ def pav_in_order(x: ArrayLike, greedy: ArrayLike, gamma: float, metric: ArrayLik
     order = np.argsort(-values, kind="stable")
     z = np.empty_like(values)
     ordered = None if weights is None else weights[order]
-    z[order] = isotonic_regression(target[order], weights=ordered, increasing=False).x
+    z[order] = isotonic_decreasing(target[order], ordered)[0]
     return z
 
 

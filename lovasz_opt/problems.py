@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._validation import Bools, Float64s, as_scores, as_step, as_target
+from ._validation import Bools, Float64s, Ints, as_scores, as_step, as_target
 from ._vectors import dot, times, transpose_times
 from .losses import LovaszHinge
+from .sets._jaccard_prox import jaccard_prox_positive
 
-__all__ = ["ImageProx", "LinearHingeRisk", "Minorant", "Problem"]
+__all__ = ["ImageProx", "LinearHingeRisk", "Minorant", "Pools", "Problem"]
+
+#: Rows of the features that are converted and multiplied at a time.
+_ROWS = 1 << 15
 
 
 class Minorant(NamedTuple):
@@ -29,6 +33,24 @@ class Minorant(NamedTuple):
 
     offset: float
     slope: Float64s
+
+
+class Pools(NamedTuple):
+    """Where the Jacobian J of the prox of the loss differs from the identity.
+
+    Parameters
+    ----------
+    pinned : (k,) ndarray of int
+        Scores held at margin 0: J is 0 there.
+    pooled : (l,) ndarray of int
+        Scores in pools of two or more, pool by pool: J averages their margins.
+    starts : (m,) ndarray of int
+        Where in `pooled` each pool starts.
+    """
+
+    pinned: Ints
+    pooled: Ints
+    starts: Ints
 
 
 class Problem(ABC):
@@ -169,6 +191,10 @@ class Problem(ABC):
     def minorant(self, g: Float64s, slope: Float64s | None = None) -> Minorant:
         """The minorant of dual scores g; `slope` is Aᵀg where it is known already."""
         return Minorant(dot(g, self._kink), self.adjoint(g) if slope is None else slope)
+
+    def support(self, g: Float64s, scores: Float64s) -> float:
+        """⟨g, F − y⟩, which is ℓ(F) for a subgradient g of ℓ at F."""
+        return dot(g, scores - self._signs)
 
     def lower_bound(self, minorant: Minorant) -> float:
         """Least value of the quadratic plus a minorant: offset − ‖slope‖²/(2μ) ≤ min P."""
@@ -476,6 +502,42 @@ class LinearHingeRisk(Problem):
         for hinge, rows in self._images():
             out[rows] = hinge.prox(scores[rows], gamma / self.n_images)
         return out
+
+    def prox_loss_pools(self, scores: Float64s, gamma: float) -> tuple[Float64s, Pools]:
+        """`prox_loss` and where its Jacobian is not the identity."""
+        out = np.empty_like(scores)
+        pinned, pooled, sizes = [], [], [np.zeros(0, dtype=np.int64)]
+        for rows in self._slices:
+            if rows.start == rows.stop:
+                continue
+            signs = self._signs[rows]
+            x = 1.0 - signs * scores[rows]
+            z, labels = jaccard_prox_positive(signs > 0, x, gamma / self.n_images)
+            out[rows] = np.where(z == x, scores[rows], signs * (1.0 - z))
+            pinned.append(rows.start + np.flatnonzero((x > 0) & (z <= 0)))
+            labels[z <= 0] = -1
+            counts = np.bincount(labels + 1)
+            counts[0] = 0
+            members = np.flatnonzero(counts[labels + 1] > 1)
+            pooled.append(rows.start + members[np.argsort(labels[members], kind="stable")])
+            sizes.append(counts[counts > 1])
+        stops = np.cumsum(np.concatenate(sizes))
+        starts = np.concatenate([stops[:1] * 0, stops[:-1]])
+        return out, Pools(np.concatenate(pinned), np.concatenate(pooled), starts)
+
+    def newton_matrix(self, pools: Pools, penalty: float) -> Float64s:
+        """μI + penalty·Aᵀ(I − J)A for the Jacobian J that `pools` describes; O(k d²) for k listed scores."""
+        matrix = self.strong_convexity * np.eye(self.n_features)
+        for start in range(0, len(pools.pinned), _ROWS):
+            block = self._stack[pools.pinned[start : start + _ROWS]].astype(np.float64, copy=False)
+            matrix += penalty * (block.T @ block)
+        if len(pools.starts):
+            rows = self._signs[pools.pooled, None] * self._stack[pools.pooled]
+            sizes = np.diff(np.append(pools.starts, len(rows)))
+            means = np.add.reduceat(rows, pools.starts, axis=0) / sizes[:, None]
+            rows -= np.repeat(means, sizes, axis=0)
+            matrix += penalty * (rows.T @ rows)
+        return matrix
 
     def _images(self) -> list[tuple[LovaszHinge, slice]]:
         return [

@@ -6,15 +6,15 @@ What the Lovász hinge and the Lovász-Softmax share: drop the pixels that canno
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ._jit import kernel
 from .sort import sort_indices
 
 _FOREGROUND = np.uint64(1 << 31)
 _PIXEL = np.uint64(0x7FFFFFFF)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _select(margins, kinds, words):
     """Write the pixels that can matter to words; return their number and that of the whole foreground.
 
@@ -40,7 +40,7 @@ def _select(margins, kinds, words):
     return n, foreground
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _sweep(margins, words, n, weights, total, left, share, divisor, gradient):
     """Σ w_i m_i over margins in decreasing order; ∓share·w_i / divisor goes to the gradient."""
     dtype = gradient.dtype.type
@@ -66,14 +66,14 @@ def _sweep(margins, words, n, weights, total, left, share, divisor, gradient):
             else:
                 weight = mass / (union + mass) * (max(remaining, 0.0) / union)
             union += mass
-        value += weight * margins[i]
+        value += weight * np.float64(margins[i])
         # Rounded before it is divided: an image has the same derivative alone and in a batch.
         rounded = dtype(share * weight)
         gradient[i] = (-rounded if foreground else rounded) / dtype(divisor)
     return value
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def value_and_greedy(margins, kinds, weights, total, share, divisor, words, spare, gradient):
     """Value Σ w_i m_i with the greedy vector w, which goes to the gradient.
 
@@ -84,8 +84,8 @@ def value_and_greedy(margins, kinds, weights, total, share, divisor, words, spar
     kinds : (p,) uint8
         1 foreground, 0 background, 2 void.
     weights : (p,) float64 or None
-    total : float
-        Weight μ(fg) of the foreground.
+    total : float or None
+        Weight μ(fg) of the foreground; None where weights is None.
     share, divisor : float
         What the derivative of this image is multiplied and divided by.
     words, spare : (p + 1,) uint64
@@ -96,4 +96,5 @@ def value_and_greedy(margins, kinds, weights, total, share, divisor, words, spar
     """
     n, foreground = _select(margins, kinds, words)
     sort_indices(margins, words, spare, n)
-    return _sweep(margins, words, n, weights, total, foreground, share, divisor, gradient)
+    union = float(foreground) if total is None else total
+    return _sweep(margins, words, n, weights, union, foreground, share, divisor, gradient)

@@ -13,13 +13,20 @@ Weights count pixel i as μ_i pixels, in the metric ½ Σ μ_i (z_i − x_i)².
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from .prefix import prefix_sums, span, two_sum, weight_sums
+from ._jit import kernel
+from .prefix import prefix_sums, two_sum, weight_sums
 from .sort import sort_indices
 
+# Sums beyond the first could overflow, and pools of entries below the second lose their last bits; powers of
+# two rescale either without rounding.
+_LARGE, _SHRINK = 2.0**1020, 2.0**-60
+_SMALL, _GROW = 2.0**-960, 2.0**200
+#: Entries that may be moved by insertion before their number is compared with that of all.
+_PATIENCE = 256
 
-@njit(cache=True, nogil=True, error_model="numpy")
+
+@kernel
 def count_above(x, level, guess):
     """Number of entries of the decreasing array x that exceed level, searched outwards from guess."""
     low = 0
@@ -53,24 +60,7 @@ def count_above(x, level, guess):
     return low
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mass(weights, high, low, start, stop):
-    """Total weight of the ranks start, …, stop − 1: their number where weights is None."""
-    if weights is None:
-        return float(stop - start)
-    else:
-        return (high[stop] - high[start]) + (low[stop] - low[start])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _term(x, weights, i):
-    if weights is None:
-        return x[i]
-    else:
-        return x[i] * weights[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def jaccard_increment(total, fg0, fg_mass, bg0, bg_mass):
     """Δ after minus Δ before fg_mass of foreground and bg_mass of background join fg0 and bg0.
 
@@ -82,58 +72,7 @@ def jaccard_increment(total, fg0, fg_mass, bg0, bg_mass):
     return fg_mass / after + max(total - fg0, 0.0) / (total + bg0) * (bg_mass / after)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _newton_step(fg, bg, gamma, total, start, stop, k0, k1):
-    """Root of h_t(stop) − h_t(start) if the foreground of the pool were the ranks k0, …, k1 − 1."""
-    x, weights, sum_high, sum_low, mass_high, mass_low = bg
-    high, low = span(sum_high, sum_low, _term(x, weights, start), start, stop)
-    bg0 = _mass(weights, mass_high, mass_low, 0, start)
-    bg_mass = _mass(weights, mass_high, mass_low, start, stop)
-    x, weights, sum_high, sum_low, mass_high, mass_low = fg
-    fg0 = _mass(weights, mass_high, mass_low, 0, k0)
-    fg_mass = 0.0
-    if k1 > k0:
-        more_high, more_low = span(sum_high, sum_low, _term(x, weights, k0), k0, k1)
-        high += more_high
-        low += more_low
-        fg_mass = _mass(weights, mass_high, mass_low, k0, k1)
-    pull = gamma * jaccard_increment(total, fg0, fg_mass, bg0, bg_mass)
-    return ((high - pull) + low) / (bg_mass + fg_mass)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _solve_pool(fg, bg, gamma, total, start, stop, t, k0, k1, root, floor, ceiling):
-    """Value and foreground ranks of the pool start, …, stop − 1, from a level t whose k0 and k1 are known.
-
-    `root` is the Newton step from there. The function is increasing and piecewise linear, but neither convex
-    nor concave, so Newton could cycle: the iterates are kept inside an open bracket of the root,
-    ]floor, ceiling[, and bisect it when a step leaves it.
-    """
-    cost_start = gamma / (total + _mass(bg[1], bg[4], bg[5], 0, start)) if total > 0.0 else 0.0
-    cost_stop = gamma / (total + _mass(bg[1], bg[4], bg[5], 0, stop))
-    while True:
-        if root == t:
-            return t, k0, k1
-        if root > t:
-            floor = max(floor, t)
-        else:
-            ceiling = min(ceiling, t)
-        if not floor < root < ceiling:
-            root = floor + 0.5 * (ceiling - floor)
-            if not floor < root < ceiling:
-                return t, k0, k1
-            settled = False
-        else:
-            settled = True
-        new_k0 = count_above(fg[0], root + cost_start, k0)
-        new_k1 = count_above(fg[0], root + cost_stop, k1)
-        if settled and new_k0 == k0 and new_k1 == k1:
-            return root, k0, k1
-        t, k0, k1 = root, new_k0, new_k1
-        root = _newton_step(fg, bg, gamma, total, start, stop, k0, k1)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values):
     """Pools of the prox, by generalised PAV over the background ranks.
 
@@ -160,8 +99,12 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values
 
     Notes
     -----
-    Every merge starts Newton at a level whose counts are known, next to the root; the searches run outwards
-    from there.
+    The value of a pool is the root of an increasing piecewise linear function, which need be neither convex
+    nor concave: Newton's iterates are kept inside an open bracket ]floor, ceiling[ of the root, and bisect it
+    when a step leaves it. Every merge starts Newton at a level t whose counts k0, k1 are known, next to the
+    root; the searches run outwards from there.
+
+    The inner loop is one function, because calls that take arrays count references to each of them.
     """
     P = xf.shape[0]
     N = xb.shape[0]
@@ -171,53 +114,117 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values
         bg_high, bg_low = weight_sums(wb)
         for b in range(N):
             lightest = min(lightest, wb[b])
-    else:
-        fg_high = fg_low = bg_high = bg_low = np.empty(0)
     # No pixel moves further than γ/μ(fg), so no pool is wider than that (and a little for rounding).
     reach = 1.001 * gamma / (total if total > 0.0 else lightest)
     fg_sum_high, fg_sum_low = np.empty(P), np.empty(P)
     bg_sum_high, bg_sum_low = np.empty(N), np.empty(N)
     prefix_sums(xf, wf, reach, fg_sum_high, fg_sum_low)
     prefix_sums(xb, wb, reach, bg_sum_high, bg_sum_low)
-    fg = (xf, wf, fg_sum_high, fg_sum_low, fg_high, fg_low)
-    bg = (xb, wb, bg_sum_high, bg_sum_low, bg_high, bg_low)
 
     pools = 0
     for last in range(N):
         start = last
         stop = last + 1
+        if wb is None:
+            bg_stop = float(stop)
+        else:
+            bg_stop = bg_high[stop] + bg_low[stop]
+        cost_stop = gamma / (total + bg_stop)
         # An open bracket of the rank's own root, not empty even where γ or the entry is 0 or subnormal.
         margin = 0.001 * reach + 1e-12 * abs(xb[last]) + 1e-300
-        lowest = xb[last] - reach - margin
+        floor = xb[last] - reach - margin
         highest = xb[last] + margin
-        cost_stop = gamma / (total + _mass(wb, bg_high, bg_low, 0, stop))
+        ceiling = highest
         if pools == 0:
             t = xb[last]
             k0 = count_above(xf, t + gamma / total, 0) if total > 0.0 else 0
         else:
-            # At the value of the pool before, k0 is known and k1 is next to it.
+            # At the value of the pool before, k0 is known and k1 is next to it. That value bounds the root
+            # from above, unless the two merge.
             t = values[pools - 1]
             k0 = np.int64(fg_ends[pools - 1])
-        k1 = count_above(xf, t + cost_stop, k0)
-        root = _newton_step(fg, bg, gamma, total, start, stop, k0, k1)
-        if pools > 0 and root > t:
-            # The rank's own root lies above the pool before it: they merge, wherever it is exactly.
+            ceiling = min(t, highest)
+        level = t + cost_stop
+        k1 = k0
+        if k1 < P and xf[k1] > level:
+            k1 = count_above(xf, level, k1)
+        own = True
+        while True:
+            if wb is None:
+                bg0 = float(start)
+                bg_mass = float(stop - start)
+                first = xb[start]
+            else:
+                bg0 = bg_high[start] + bg_low[start]
+                bg_mass = (bg_high[stop] - bg_high[start]) + (bg_low[stop] - bg_low[start])
+                first = xb[start] * wb[start]
+            bg_sum = (bg_sum_high[last] - bg_sum_high[start]) + first
+            bg_rest = bg_sum_low[last] - bg_sum_low[start]
+            cost_start = gamma / (total + bg0) if total > 0.0 else 0.0
+            if not own:
+                level = t + cost_start
+                if (k0 < P and xf[k0] > level) or (k0 > 0 and xf[k0 - 1] <= level):
+                    k0 = count_above(xf, level, k0)
+            merge = False
+            while True:
+                high = bg_sum
+                low = bg_rest
+                fg_mass = 0.0
+                if wf is None:
+                    fg0 = float(k0)
+                else:
+                    fg0 = fg_high[k0] + fg_low[k0]
+                if k1 > k0:
+                    if wf is None:
+                        fg_mass = float(k1 - k0)
+                        first = xf[k0]
+                    else:
+                        fg_mass = (fg_high[k1] - fg_high[k0]) + (fg_low[k1] - fg_low[k0])
+                        first = xf[k0] * wf[k0]
+                    high += (fg_sum_high[k1 - 1] - fg_sum_high[k0]) + first
+                    low += fg_sum_low[k1 - 1] - fg_sum_low[k0]
+                pull = gamma * jaccard_increment(total, fg0, fg_mass, bg0, bg_mass)
+                root = ((high - pull) + low) / (bg_mass + fg_mass)
+                if own:
+                    own = False
+                    if pools > 0 and root > t:
+                        # The rank's own root lies above the pool before: they merge, wherever it is.
+                        merge = True
+                        floor = t
+                        ceiling = highest
+                        break
+                if root == t:
+                    break
+                if root > t:
+                    floor = max(floor, t)
+                else:
+                    ceiling = min(ceiling, t)
+                settled = floor < root < ceiling
+                if not settled:
+                    root = floor + 0.5 * (ceiling - floor)
+                    if not floor < root < ceiling:
+                        break
+                new_k0 = k0
+                new_k1 = k1
+                level = root + cost_start
+                if (k0 < P and xf[k0] > level) or (k0 > 0 and xf[k0 - 1] <= level):
+                    new_k0 = count_above(xf, level, k0)
+                level = root + cost_stop
+                if (k1 < P and xf[k1] > level) or (k1 > 0 and xf[k1 - 1] <= level):
+                    new_k1 = count_above(xf, level, k1)
+                t = root
+                if settled and new_k0 == k0 and new_k1 == k1:
+                    break
+                k0 = new_k0
+                k1 = new_k1
+            if not merge:
+                if pools == 0 or t <= values[pools - 1]:
+                    break
+                floor = values[pools - 1]
+                ceiling = t
             pools -= 1
             start = np.int64(ends[pools - 1]) if pools > 0 else 0
             k0 = np.int64(fg_starts[pools])
-            root = _newton_step(fg, bg, gamma, total, start, stop, k0, k1)
-            t, k0, k1 = _solve_pool(fg, bg, gamma, total, start, stop, t, k0, k1, root, t, highest)
-        else:
-            # The values of the pools decrease, so the pool before bounds the root unless there is none.
-            ceiling = min(t, highest) if pools > 0 else highest
-            t, k0, k1 = _solve_pool(fg, bg, gamma, total, start, stop, t, k0, k1, root, lowest, ceiling)
-        while pools > 0 and t > values[pools - 1]:
-            pools -= 1
-            start = np.int64(ends[pools - 1]) if pools > 0 else 0
-            cost_start = gamma / (total + _mass(wb, bg_high, bg_low, 0, start)) if total > 0.0 else 0.0
-            k0 = count_above(xf, t + cost_start, np.int64(fg_starts[pools]))
-            root = _newton_step(fg, bg, gamma, total, start, stop, k0, k1)
-            t, k0, k1 = _solve_pool(fg, bg, gamma, total, start, stop, t, k0, k1, root, values[pools], t)
         values[pools] = t
         ends[pools] = stop
         fg_starts[pools] = k0
@@ -226,8 +233,10 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values
     return pools
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def fill_pools(xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg, bg, floor, z, labels):
+@kernel
+def fill_pools(
+    xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg, bg, floor, scale, z, labels
+):
     """Write the prox to the pixels: pools take their value, the foreground between them pays γ/(P + b).
 
     A foreground entry solves z = sup{t : t + c_{b(t)} < x}, b(t) the background above t: either it lies in
@@ -237,10 +246,12 @@ def fill_pools(xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg
     ----------
     xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values
         As in `jaccard_pools`.
-    fg, bg : (P,), (N,) uint64
+    fg, bg : (P,), (N,) uint32
         Pixels of the sorted entries.
     floor : float
         No value below it is written.
+    scale : float
+        A power of two that the entries were multiplied by, and that what is written is divided by.
     z : (p,) float64, written at these pixels
     labels : (p,) int64 or None, written at these pixels
         Pools, lone foreground entries among them, numbered in decreasing order of their value.
@@ -258,14 +269,14 @@ def fill_pools(xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg
         stop = fg_starts[q] if q < pools else P
         while k < stop:
             # Rounding must not lift an entry above or below the pools it lies between.
-            z[fg[k]] = max(min(max(xf[k] - cost, value), above), floor)
+            z[fg[k]] = max(min(max(xf[k] - cost, value), above), floor) / scale
             if labels is not None:
                 labels[fg[k]] = label
             label += 1
             k += 1
         if q == pools:
             break
-        shown = max(value, floor)
+        shown = max(value, floor) / scale
         while k < fg_ends[q]:
             z[fg[k]] = shown
             if labels is not None:
@@ -282,59 +293,170 @@ def fill_pools(xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg
         cost = gamma / (total + (bg_mass + error))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sorted_pixels(x, target, wanted, cut):
-    """Pixels of one class with x > cut, in decreasing order of x; and those entries."""
-    n = 0
+@kernel
+def _select(x, kinds, scale, fg_cut, bg_cut, fg_words, bg_words):
+    """Write the pixels of each class whose entries exceed its cut to words; return their numbers."""
+    P = 0
+    N = 0
     for i in range(x.shape[0]):
-        if target[i] == wanted and x[i] > cut:
-            n += 1
-    pixels = np.empty(n, np.uint64)
-    n = 0
-    for i in range(x.shape[0]):
-        if target[i] == wanted and x[i] > cut:
-            pixels[n] = i
-            n += 1
-    sort_indices(x, pixels, np.empty(n, np.uint64), n)
+        # Without branches: the class is hard to predict.
+        kind = kinds[i]
+        entry = x[i] * scale
+        fg_words[P] = i
+        bg_words[N] = i
+        P += (kind == 1) & (entry > fg_cut)
+        N += (kind == 0) & (entry > bg_cut)
+    return P, N
+
+
+@kernel
+def _sorted_pixels(x, scale, words, spare, n):
+    """The pixels words[:n] in decreasing order of x; and their scaled entries."""
+    sort_indices(x, words, spare, n)
+    pixels = np.empty(n, np.uint32)
     entries = np.empty(n)
     for k in range(n):
-        entries[k] = x[pixels[k]]
+        pixels[k] = words[k]
+        entries[k] = x[words[k]] * scale
     return pixels, entries
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def jaccard_prox(x, target, weights, gamma, positive, z, labels):
+@kernel
+def _insert(pixels, entries, size, pixel, entry):
+    """Insert into sorted entries[:size]; return how many of them move."""
+    k = size
+    while k > 0 and (entries[k - 1] < entry or (entries[k - 1] == entry and pixels[k - 1] > pixel)):
+        entries[k] = entries[k - 1]
+        pixels[k] = pixels[k - 1]
+        k -= 1
+    entries[k] = entry
+    pixels[k] = pixel
+    return size - k
+
+
+@kernel
+def _sorted_again(x, scale, cut, before, words, n):
+    """What `_sorted_pixels` gives, by insertion in an order that was right for a nearby x; and if it is done.
+
+    It gives up when the entries have moved so far that sorting anew is quicker.
+    """
+    pixels = np.empty(n, np.uint32)
+    entries = np.empty(n)
+    moves = 0
+    size = 0
+    last = np.inf
+    for k in range(before.shape[0]):
+        pixel = before[k]
+        entry = x[pixel] * scale
+        if not entry > cut:
+            continue
+        if entry < last:
+            pixels[size] = pixel
+            entries[size] = entry
+            last = entry
+        else:
+            moves += _insert(pixels, entries, size, pixel, entry)
+            if moves > _PATIENCE + size // 2:
+                return pixels, entries, False
+            last = entries[size]
+        size += 1
+    if size < n:
+        # Some entries have risen above the cut since.
+        known = np.zeros(x.shape[0], np.uint8)
+        for k in range(size):
+            known[pixels[k]] = 1
+        for k in range(n):
+            pixel = np.uint32(words[k])
+            if known[pixel] == 0:
+                moves += _insert(pixels, entries, size, pixel, x[pixel] * scale)
+                if moves > _PATIENCE + n:
+                    return pixels, entries, False
+                size += 1
+    return pixels, entries, True
+
+
+@kernel
+def _ordered_pixels(x, scale, cut, before, words, spare, n):
+    """`_sorted_again` where an order is known, else `_sorted_pixels`."""
+    if before.shape[0] > 0:
+        pixels, entries, done = _sorted_again(x, scale, cut, before, words, n)
+        if done:
+            return pixels, entries
+    return _sorted_pixels(x, scale, words, spare, n)
+
+
+@kernel
+def _weights_of(weights, pixels):
+    """Weights of the pixels; None where weights is None."""
+    if weights is None:
+        return None
+    chosen = np.empty(pixels.shape[0])
+    for k in range(pixels.shape[0]):
+        chosen[k] = weights[pixels[k]]
+    return chosen
+
+
+@kernel
+def jaccard_prox(x, kinds, weights, gamma, positive, z, labels, order, sizes):
     """Prox of the Lovász extension f of the Jaccard loss, or of f∘max(·, 0), for one image.
 
     Parameters
     ----------
     x : (p,) float64
-    target : (p,) bool
+    kinds : (p,) uint8
+        1 foreground, 0 background, 2 void.
     weights : (p,) float64 or None
         Pixel weights, of the loss and of the metric.
     gamma : float
     positive : bool
         True for f∘max(·, 0): entries ≤ 0 are left alone, and nothing positive falls below 0.
     z : (p,) float64, written
-    labels : (p,) int64 or None, written
+        May be x itself. Void pixels take x.
+    labels : (p,) int64 or None, written where not void
         Pool of every pixel, in decreasing order of the pools' values; None also allows to leave out of the
-        sort what provably stays where it is. Not with `positive`.
+        sort what provably stays where it is. Entries that `positive` leaves alone get no label.
+    order : (p,) or (0,) uint32, read and written
+        The sorted foreground, then the sorted background of an earlier call; with no entries nothing is kept.
+    sizes : (2,) int64, read and written
+        Their numbers; 0 before the first call.
     """
+    p = x.shape[0]
     total = 0.0
     error = 0.0
     lightest = np.inf
     lowest = np.inf
+    fg_highest = -np.inf
+    bg_lowest = np.inf
     highest = -np.inf
-    for i in range(x.shape[0]):
-        weight = 1.0 if weights is None else weights[i]
-        if target[i]:
-            total, error = two_sum(total, error, weight)
-            lowest = min(lowest, x[i])
-        else:
-            lightest = min(lightest, weight)
-            highest = max(highest, x[i])
-        z[i] = x[i]
-    total += error
+    P = 0
+    N = 0
+    for i in range(p):
+        # Without branches: the class is hard to predict.
+        entry = x[i]
+        z[i] = entry
+        is_fg = kinds[i] == 1
+        is_bg = kinds[i] == 0
+        P += is_fg
+        N += is_bg
+        lowest = min(lowest, entry if is_fg else np.inf)
+        fg_highest = max(fg_highest, entry if is_fg else -np.inf)
+        bg_lowest = min(bg_lowest, entry if is_bg else np.inf)
+        highest = max(highest, entry if is_bg else -np.inf)
+        if weights is not None:
+            if is_fg:
+                total, error = two_sum(total, error, weights[i])
+            elif is_bg:
+                lightest = min(lightest, weights[i])
+    if P + N == 0:
+        return
+    if weights is None:
+        total = float(P)
+        lightest = 1.0
+    else:
+        total += error
+    largest = max(max(highest, fg_highest), -min(lowest, bg_lowest), gamma)
+    scale = _SHRINK if largest > _LARGE / (P + N) else (_GROW if largest < _SMALL else 1.0)
+    gamma *= scale
     fg_cut = -np.inf
     bg_cut = -np.inf
     if positive:
@@ -344,24 +466,29 @@ def jaccard_prox(x, target, weights, gamma, positive, z, labels):
         # Background that stays behind the whole foreground costs nothing; without foreground, only the
         # first pixel of the background does.
         if total > 0.0:
+            lowest *= scale
             bg_cut = lowest - 1.001 * gamma / total - 1e-12 * abs(lowest)
         else:
+            highest *= scale
             bg_cut = highest - 1.001 * gamma / lightest - 1e-12 * abs(highest)
-    fg, xf = _sorted_pixels(x, target, True, fg_cut)
-    bg, xb = _sorted_pixels(x, target, False, bg_cut)
-    if weights is not None:
-        wf = np.empty(fg.shape[0])
-        wb = np.empty(bg.shape[0])
-        for k in range(fg.shape[0]):
-            wf[k] = weights[fg[k]]
-        for b in range(bg.shape[0]):
-            wb[b] = weights[bg[b]]
-    else:
-        wf = wb = None
-    ends = np.empty(bg.shape[0], np.int32)
-    fg_starts = np.empty(bg.shape[0], np.int32)
-    fg_ends = np.empty(bg.shape[0], np.int32)
-    values = np.empty(bg.shape[0])
+    fg_words = np.empty(P + 1, np.uint64)
+    bg_words = np.empty(N + 1, np.uint64)
+    P, N = _select(x, kinds, scale, fg_cut, bg_cut, fg_words, bg_words)
+    spare = np.empty(max(P, N), np.uint64)
+    known = sizes[0]
+    fg, xf = _ordered_pixels(x, scale, fg_cut, order[:known], fg_words, spare, P)
+    bg, xb = _ordered_pixels(x, scale, bg_cut, order[known : known + sizes[1]], bg_words, spare, N)
+    if order.shape[0] > 0:
+        order[:P] = fg
+        order[P : P + N] = bg
+        sizes[0] = P
+        sizes[1] = N
+    wf = _weights_of(weights, fg)
+    wb = _weights_of(weights, bg)
+    ends = np.empty(N, np.int32)
+    fg_starts = np.empty(N, np.int32)
+    fg_ends = np.empty(N, np.int32)
+    values = np.empty(N)
     pools = jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values)
     floor = 0.0 if positive else -np.inf
-    fill_pools(xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg, bg, floor, z, labels)
+    fill_pools(xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg, bg, floor, scale, z, labels)

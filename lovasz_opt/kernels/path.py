@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ._jit import kernel
 
 _TOLERANCE = 1e-6
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _average_groups(g, ends, active):
     """Replace g by its mean on every group of the first `active` entries."""
     first = 0
@@ -23,7 +24,7 @@ def _average_groups(g, ends, active):
         first = last
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def path_walk(x_sorted, g_sorted, gamma, max_steps, keep_slip):
     """Follow the path of merged groups from x_sorted for at most max_steps moves.
 

@@ -1,16 +1,16 @@
 """Isotonic regression by pooling adjacent violators: weighted least squares under a non-increasing order.
 
 Two neighbouring pools whose means increase may be merged, in any order, until there are none. The order is
-chosen for the processor: runs of violators are taken eight entries at a time, a stretch in decreasing order is
-only copied, and what is neither is first *thinned*, block by block, by merging pairs of neighbours with
-arithmetic instead of branches, which no processor could predict there.
+chosen for the processor: runs of violators are taken eight entries at a time, decreasing stretches are only
+copied, and what is neither is first *thinned*, block by block, by merging pairs of neighbours with arithmetic
+instead of branches, which no processor could predict there.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ._jit import kernel
 from .prefix import two_sum
 
 _RUN = 8
@@ -22,7 +22,7 @@ _ENTRIES, _KEPT = 8, 0.9
 _TIE = 2.0**-50
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _merge_pairs(sums, masses, sizes, first, n):
     """Merge pools first and first + 1, the next two, …, where they violate; return the number left."""
     left = first
@@ -48,7 +48,7 @@ def _merge_pairs(sums, masses, sizes, first, n):
     return left
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _thin(y, weights, start, stop, sums, masses, sizes):
     """Pool the entries start, …, stop − 1 among themselves, mostly; return the number of pools.
 
@@ -95,7 +95,7 @@ def _thin(y, weights, start, stop, sums, masses, sizes):
     return left
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _absorb(y, weights, i, high, low, mass, mass_low):
     """Add y[i], y[i + 1], … to a pool while they violate; return where that ends, and the sums.
 
@@ -138,13 +138,13 @@ def _absorb(y, weights, i, high, low, mass, mass_low):
     return i, high, low, mass, mass_low
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _regress(y, weights, values, starts, sums, masses):
     """Fill `values` and `starts`; return the number of pools.
 
     Until the end the arrays are a stack of pools; sums and masses, of pools of more than one entry, are
-    unevaluated sums of two floats. Helpers that take arrays are called once a run or a block, because each such
-    call counts references.
+    unevaluated sums of two floats. Helpers that take arrays are called once a run or a block only, because
+    every such call counts references.
     """
     n = y.shape[0]
     block = min(n, _LARGE_BLOCK) + 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ._jit import kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def two_sum(high, low, term):
     """One step of Knuth's TwoSum: the rounding error of the running sum goes to `low`."""
     total = high + term
@@ -14,13 +15,13 @@ def two_sum(high, low, term):
     return total, low + ((high - (total - rest)) + (term - rest))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def prefix_sums(x, weights, reach, high, low):
     """Inclusive prefix sums of weights·x (x alone where weights is None), as unevaluated sums high + low.
 
     x is sorted in decreasing order; wherever two neighbours are more than `reach` (and some rounding) apart
-    the sums start afresh, so that entries of very different size never share a sum. `span` undoes the prefix
-    inside a run.
+    the sums start afresh, so that entries of very different size never share a sum: a difference of two sums
+    is only taken inside such a run.
     """
     total = 0.0
     error = 0.0
@@ -37,13 +38,7 @@ def prefix_sums(x, weights, reach, high, low):
         low[i] = error
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def span(high, low, first, start, stop):
-    """Sum of the terms start, …, stop − 1 as a pair (high, low); `first` is the term at start."""
-    return (high[stop - 1] - high[start]) + first, low[stop - 1] - low[start]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def weight_sums(weights):
     """Exclusive prefix sums of positive weights, as unevaluated sums high + low of length n + 1."""
     high = np.zeros(weights.shape[0] + 1)

@@ -9,7 +9,8 @@ twenty bits of the mantissa, which are short unless entries are crowded.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ._jit import kernel
 
 _DIGIT = 11
 _BUCKETS = 1 << _DIGIT
@@ -25,7 +26,7 @@ _SINGLE = np.uint64(0x7FFFFFFF00000000)
 _DOUBLE = np.uint64(0x7FFFFFFFFFFFFFFF)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _key(value, single):
     """64 bits that decrease as the float increases; for single precision the lower half is 0."""
     if single:
@@ -37,7 +38,7 @@ def _key(value, single):
     return bits if bits & _SIGN else bits ^ mask
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _sort_words(words, spare, n):
     """Sort words[:n] by their upper 32 bits, increasing; equal ones keep their order."""
     if n <= _SHORT:
@@ -80,7 +81,7 @@ def _sort_words(words, spare, n):
         words[:n] = spare[:n]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def sort_indices(x, words, spare, n):
     """Sort the indices words[:n] of x by decreasing x; equal entries keep their order.
 
@@ -124,7 +125,7 @@ def sort_indices(x, words, spare, n):
         words[i] &= _LOWER
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _sort_runs(x, words, n):
     """Sort by insertion inside runs of equal leading bits."""
     for i in range(1, n):
@@ -138,7 +139,7 @@ def _sort_runs(x, words, n):
             words[j] = word
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def argsort_decreasing(x):
     """Stable argsort of a (p,) float array in decreasing order, p < 2^31, no NaN; ±0 are equal."""
     n = x.shape[0]
@@ -156,7 +157,7 @@ def argsort_decreasing(x):
     return order
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def argsort_labels(labels, groups):
     """Stable argsort of labels 0, …, groups − 1 by counting."""
     starts = np.zeros(groups + 1, np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit, log_softmax, softmax
 
 from .._validation import Bools, Float64s, Floats, as_scores
 from ._images import (
@@ -69,6 +68,8 @@ def cross_entropy_and_gradient(
     """
     if np.ndim(logits) == np.ndim(labels) + 1:
         return _class_cross_entropy(logits, labels, per_image, ignore)
+    from scipy.special import expit
+
     rows, dtype, signs, masses = _binary(logits, labels, per_image, ignore)
     # A margin beyond the range of exp loses nothing: the loss is the margin, or 0.
     with np.errstate(under="ignore"):
@@ -183,6 +184,8 @@ def soft_jaccard_and_gradient(
     >>> soft_jaccard_and_gradient([0.0, 0.0], [1, 0])[1].round(4)
     array([-0.1667,  0.0556])
     """
+    from scipy.special import expit
+
     rows, dtype, signs, masses = _binary(logits, labels, per_image, ignore)
     with np.errstate(under="ignore"):
         right, wrong = expit(signs * rows), expit(-signs * rows)
@@ -212,6 +215,8 @@ def _binary(
 def _class_cross_entropy(
     logits: ArrayLike, labels: ArrayLike, per_image: bool, ignore: float | None
 ) -> tuple[float, Floats]:
+    from scipy.special import log_softmax, softmax
+
     scores, dtype = as_scores(logits, "logits")
     classes_of = class_labels_of(scores, labels, ignore, "logits")
     rows = class_axis_first_image(scores, per_image).astype(np.float64)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
+from typing import Any
 
-from .._validation import Floats, as_step
+from .._validation import as_step
 from ._hinge import LovaszHinge
-from ._images import VOID, as_codes, image_shape
+from ._images import Images
 
 
 def lovasz_hinge(
-    logits: ArrayLike, labels: ArrayLike, per_image: bool = True, ignore: float | None = None
+    logits: Images, labels: Images, per_image: bool = True, ignore: float | None = None
 ) -> float:
     """Lovász hinge of the Jaccard loss, f(max(0, 1 − s∘F)), averaged over images.
 
     Parameters
     ----------
-    logits : (p,) or (B, ...) array_like of float
-        Scores F.
+    logits : (p,) or (B, ...) array_like of float, or list of arrays
+        Scores F; a list holds images of any sizes.
     labels : array_like of {0, 1}
         In the shape of the logits; `ignore` marks void pixels.
     per_image : bool, default True
@@ -50,12 +50,12 @@ def lovasz_hinge(
     >>> lo.lovasz_hinge([0.0, 1.0, 3.0, -9.0], [1, 0, 1, 255], ignore=255)
     1.0
     """
-    return _loss(logits, labels, per_image, ignore)(logits)
+    return _loss(labels, per_image, ignore)(logits)
 
 
 def lovasz_hinge_and_gradient(
-    logits: ArrayLike, labels: ArrayLike, per_image: bool = True, ignore: float | None = None
-) -> tuple[float, Floats]:
+    logits: Images, labels: Images, per_image: bool = True, ignore: float | None = None
+) -> tuple[float, Any]:
     """Lovász hinge and a subgradient in the logits, in their shape and dtype; arguments of `lovasz_hinge`.
 
     Examples
@@ -64,12 +64,10 @@ def lovasz_hinge_and_gradient(
     >>> lovasz_hinge_and_gradient([0.0, 2.0], [1, 0])
     (2.0, array([-0.5,  0.5]))
     """
-    return _loss(logits, labels, per_image, ignore).value_and_subgradient(logits)
+    return _loss(labels, per_image, ignore).value_and_subgradient(logits)
 
 
-def prox_lovasz_hinge(
-    logits: ArrayLike, labels: ArrayLike, gamma: float, *, ignore: float | None = None
-) -> Floats:
+def prox_lovasz_hinge(logits: Images, labels: Images, gamma: float, *, ignore: float | None = None) -> Any:
     """Exact proximal point of the Lovász hinge, image by image with the full step.
 
     Every image of the leading axis is replaced by argmin_Z ½‖Z − F‖² + gamma·L(Z) of its own. This is not the
@@ -77,8 +75,8 @@ def prox_lovasz_hinge(
 
     Parameters
     ----------
-    logits : (p,) or (B, ...) array_like of float
-        Scores F.
+    logits : (p,) or (B, ...) array_like of float, or list of arrays
+        Scores F; a list holds images of any sizes.
     labels : array_like of {0, 1}
         In the shape of the logits; `ignore` marks void pixels.
     gamma : float
@@ -107,11 +105,11 @@ def prox_lovasz_hinge(
     array([[-19.,   9.,  -8.],
            [  1.,  -1.,   3.]])
     """
-    return _loss(logits, labels, True, ignore)._prox(logits, as_step(gamma))
+    return _loss(labels, True, ignore)._prox(logits, as_step(gamma))
 
 
 def moreau_lovasz_hinge(
-    logits: ArrayLike, labels: ArrayLike, gamma: float, *, ignore: float | None = None
+    logits: Images, labels: Images, gamma: float, *, ignore: float | None = None
 ) -> float:
     """Moreau envelope of the Lovász hinge of every image, with the full step, averaged over images.
 
@@ -121,8 +119,8 @@ def moreau_lovasz_hinge(
 
     Parameters
     ----------
-    logits : (p,) or (B, ...) array_like of float
-        Scores F.
+    logits : (p,) or (B, ...) array_like of float, or list of arrays
+        Scores F; a list holds images of any sizes.
     labels : array_like of {0, 1}
         In the shape of the logits; `ignore` marks void pixels.
     gamma : float
@@ -154,8 +152,8 @@ def moreau_lovasz_hinge(
 
 
 def moreau_lovasz_hinge_and_gradient(
-    logits: ArrayLike, labels: ArrayLike, gamma: float, *, ignore: float | None = None
-) -> tuple[float, Floats]:
+    logits: Images, labels: Images, gamma: float, *, ignore: float | None = None
+) -> tuple[float, Any]:
     """`moreau_lovasz_hinge` and its gradient in the logits, in their shape and dtype.
 
     Examples
@@ -164,10 +162,8 @@ def moreau_lovasz_hinge_and_gradient(
     >>> moreau_lovasz_hinge_and_gradient([0.0, 2.0], [1, 0], 1.0)
     (1.75, array([-0.5,  0.5]))
     """
-    return _loss(logits, labels, True, ignore)._envelope(logits, as_step(gamma), None)
+    return _loss(labels, True, ignore)._envelope(logits, as_step(gamma), None)
 
 
-def _loss(logits: ArrayLike, labels: ArrayLike, per_image: bool, ignore: float | None) -> LovaszHinge:
-    codes = as_codes(labels, ignore, "labels")
-    image_shape(codes.shape, per_image, "labels")
-    return LovaszHinge(codes, ignore=VOID, per_image=per_image)
+def _loss(labels: Images, per_image: bool, ignore: float | None) -> LovaszHinge:
+    return LovaszHinge._of_labels(labels, per_image, ignore)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Literal, NamedTuple
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .._solution import ProxSolution
-from .._validation import Float64s, Floats, Ints, as_scores, as_step, as_weights
+from .._validation import Float64s, Floats, Ints, as_step, as_weights
 from ..extension import METHODS, LovaszExtension, Method
-from ..kernels.hinge import hinge_images
+from ..kernels.hinge import hinge_images, hinge_prox_images
 from ..path import pav_in_order, prox_path
 from ..sets import Jaccard
-from ._images import VOID, as_codes, image_shape, in_chunks
+from ..sets._jaccard_prox import Orders, check_size
+from ._images import VOID, Codes, Images, Layout, flat_codes, in_chunks, is_list
 
-Metric = ArrayLike | Literal["weights"] | None
+Metric = Images | Literal["weights"] | None
 
 
 class _Image(NamedTuple):
@@ -46,11 +47,12 @@ class LovaszHinge:
               \Delta(M) = \frac{\mu(M)}{\mu(\{y = 1\}) + \mu(M \cap \{y = 0\})},
 
     where μ sums pixel weights, or counts pixels. A 1-D target is one image; from two axes on, the leading
-    axis counts images and the loss is the mean of theirs.
+    axis counts images and the loss is the mean of theirs. Images of different sizes are passed as a list of
+    arrays; logits, weights and the like are then lists too, and so is every result with a pixel axis.
 
     Parameters
     ----------
-    target : (p,) or (B, ...) array_like of {0, 1}
+    target : (p,) or (B, ...) array_like of {0, 1}, or list of arrays
         Boolean, integer or floating labels; pixels equal to `ignore` are void.
     weights : array_like of float, optional
         Positive pixel weights μ in the shape of the target.
@@ -61,8 +63,8 @@ class LovaszHinge:
 
     Attributes
     ----------
-    shape : tuple of int
-        Shape of the target, and of the logits.
+    shape : tuple of int, or list of them
+        Shape of the target, and of the logits; of every image of a list.
     n_images : int
         Number of images B in the mean.
 
@@ -79,6 +81,10 @@ class LovaszHinge:
     Value and subgradient take O(p) for a fixed precision: pixels that cannot matter are dropped, a radix sort
     orders the others. float32 logits are sorted in float32 and accumulated in float64. Images are computed in
     as many threads as Numba may use, with the same result to the last bit whatever their number.
+
+    Everything behind the leading axis is one image. Where images and classes are losses of their own, as with
+    multi-label targets of shape (B, C, H, W), both are leading: pass ``target.reshape(B * C, H, W)`` and
+    logits alike, which copies nothing.
 
     The Lovász hinge is not consistent for a non-modular loss: its minimiser over distributions need not
     minimise the expected Jaccard loss [3]_.
@@ -100,34 +106,63 @@ class LovaszHinge:
     array([-0.3333,  0.3333,  0.    ])
     >>> h.prox([0.0, 1.0, 3.0], gamma=1.5)
     array([0.5, 0.5, 3. ])
+    >>> import numpy as np
+    >>> sizes = lo.LovaszHinge([np.array([1, 0, 1]), np.array([[1, 0], [0, 0]])])
+    >>> [z.shape for z in sizes.prox([np.zeros(3), np.zeros((2, 2))], gamma=1.5)]
+    [(3,), (2, 2)]
     """
 
     def __init__(
         self,
-        target: ArrayLike,
-        weights: ArrayLike | None = None,
+        target: Images,
+        weights: Images | None = None,
         ignore: float | None = None,
         per_image: bool = True,
     ) -> None:
-        codes = as_codes(target, ignore, "target")
-        self.shape = codes.shape
-        self.per_image = bool(per_image)
-        self.n_images, pixels = image_shape(codes.shape, self.per_image, "target")
-        self._codes = codes.reshape(self.n_images, pixels)
+        codes = flat_codes(target, ignore, "target")
+        if not is_list(target) and np.may_share_memory(codes, target):
+            codes = codes.copy()
+        self._prepare(codes, Layout.of(target, bool(per_image), "target"), weights)
+
+    @classmethod
+    def _of_labels(cls, labels: Images, per_image: bool, ignore: float | None) -> LovaszHinge:
+        """The loss for one call: messages name `labels`, which need not be copied."""
+        loss = cls.__new__(cls)
+        loss._prepare(flat_codes(labels, ignore, "labels"), Layout.of(labels, per_image, "labels"), None)
+        return loss
+
+    def _prepare(self, codes: Codes, layout: Layout, weights: Images | None) -> None:
+        self.shape = layout.shape
+        self.n_images = layout.n_images
+        self._codes = codes
+        self._layout = layout
         self._weights: Float64s | None = None
+        self._totals: Float64s | None = None
         if weights is not None:
-            self._weights = as_weights(weights, self.shape).reshape(self._codes.shape).copy()
-        self._totals = np.array([self._foreground_mass(b) for b in range(self.n_images)])
+            self._weights = self._flat_weights(weights, "weights")
+            self._totals = np.array([self._foreground_mass(rows) for rows in self._slices])
+
+    @property
+    def _slices(self) -> list[slice]:
+        return [slice(int(a), int(b)) for a, b in pairwise(self._layout.offsets)]
+
+    def _flat_weights(self, weights: Images, name: str) -> Float64s:
+        layout = self._layout
+        if not layout.listed:
+            return as_weights(weights, layout.shape, name).reshape(-1).copy()  # type: ignore[arg-type]
+        return np.concatenate(
+            [as_weights(image, shape, part).reshape(-1) for part, image, shape in layout.parts(weights, name)]
+        )
 
     def __repr__(self) -> str:
         weighted = ", weighted" if self._weights is not None else ""
         return f"LovaszHinge(shape={self.shape}, images={self.n_images}{weighted})"
 
-    def __call__(self, logits: ArrayLike) -> float:
+    def __call__(self, logits: Images) -> float:
         """Value of the loss: the mean over the images, accumulated in float64."""
-        return self._evaluate(self._rows(logits)[0])[0]
+        return self._evaluate(self._flat(logits)[0])[0]
 
-    def values(self, logits: ArrayLike) -> Floats:
+    def values(self, logits: Images) -> Floats:
         """Loss of every image.
 
         Parameters
@@ -140,10 +175,10 @@ class LovaszHinge:
         (B,) ndarray
             In the dtype of the logits; 0 for an image without valid pixels.
         """
-        rows, dtype = self._rows(logits)
-        return self._images(rows)[0].astype(dtype)
+        flat, dtype = self._flat(logits)
+        return self._images(flat)[0].astype(dtype)
 
-    def subgradient(self, logits: ArrayLike) -> Floats:
+    def subgradient(self, logits: Images) -> Floats:
         """A subgradient of the loss at the logits; see `value_and_subgradient`.
 
         Parameters
@@ -158,7 +193,7 @@ class LovaszHinge:
         """
         return self.value_and_subgradient(logits)[1]
 
-    def value_and_subgradient(self, logits: ArrayLike) -> tuple[float, Floats]:
+    def value_and_subgradient(self, logits: Images) -> tuple[float, Floats]:
         """Value of the loss and a subgradient, the gradient wherever the loss is differentiable.
 
         Parameters
@@ -183,20 +218,21 @@ class LovaszHinge:
         -----
         Complexity: O(p) for a fixed precision.
         """
-        rows, dtype = self._rows(logits)
-        value, gradient = self._evaluate(rows)
-        return value, gradient.reshape(self.shape).astype(dtype, copy=False)
+        flat, dtype = self._flat(logits)
+        value, gradient = self._evaluate(flat)
+        return value, self._restored(gradient, dtype)
 
     def prox(
         self,
-        logits: ArrayLike,
+        logits: Images,
         gamma: float,
         method: Method = "exact",
         *,
         metric: Metric = None,
         max_steps: int = 20,
         slip: bool = True,
-    ) -> Floats:
+        start: Images | None = None,
+    ) -> Any:
         r"""Proximal operator of the loss: :math:`\arg\min_Z \tfrac12 \|Z - F\|^2 + \gamma L(Z)`.
 
         It is the prox of the loss itself: with a mean over B images every image moves with the step gamma/B.
@@ -218,6 +254,11 @@ class LovaszHinge:
             Step limit of the path walk.
         slip : bool, default True
             Whether the path walk keeps the slip of the released code.
+        start : array_like of float, optional
+            A nearby solution, such as the last iterate of a solver. The result is the same to the last bit.
+            With it the loss keeps the order of the pixels from call to call (a 32-bit number each), and
+            margins that have moved little since are put right by insertion, which is quicker than sorting;
+            where they have moved too far, it sorts. For method "exact" in the metric of the loss.
 
         Returns
         -------
@@ -243,9 +284,10 @@ class LovaszHinge:
         >>> h.prox([-25.0, 11.0, -12.0], 12.0, method="path")
         array([-19. ,   8.5,  -8.5])
         """
-        return self._prox(logits, as_step(gamma) / self.n_images, method, metric, max_steps, slip)
+        step = as_step(gamma) / self.n_images
+        return self._prox(logits, step, method, metric, max_steps, slip, start)
 
-    def envelope(self, logits: ArrayLike, gamma: float, *, metric: Metric = None) -> float:
+    def envelope(self, logits: Images, gamma: float, *, metric: Metric = None) -> float:
         """Moreau envelope of the loss; see `envelope_and_gradient`.
 
         Parameters
@@ -265,7 +307,7 @@ class LovaszHinge:
         return self.envelope_and_gradient(logits, gamma, metric=metric)[0]
 
     def envelope_and_gradient(
-        self, logits: ArrayLike, gamma: float, *, metric: Metric = None
+        self, logits: Images, gamma: float, *, metric: Metric = None
     ) -> tuple[float, Floats]:
         r"""Moreau envelope :math:`\min_Z \tfrac1{2\gamma} \|Z - F\|^2 + L(Z)` of the loss, and its gradient.
 
@@ -301,9 +343,9 @@ class LovaszHinge:
 
     def prox_jvp(
         self,
-        logits: ArrayLike,
+        logits: Images,
         gamma: float,
-        tangent: ArrayLike,
+        tangent: Images,
         gamma_tangent: float = 0.0,
         *,
         metric: Metric = None,
@@ -346,25 +388,25 @@ class LovaszHinge:
         >>> lo.LovaszHinge([1, 0, 1]).prox_jvp([0.0, 1.0, 3.0], 1.5, [1.0, 2.0, 3.0])
         array([1., 2., 3.])
         """
-        rows, dtype = self._rows(logits)
-        directions = self._rows(tangent, "tangent")[0].astype(np.float64)
+        flat, dtype = self._flat(logits)
+        directions = self._flat(tangent, "tangent")[0].astype(np.float64)
         step, step_tangent = as_step(gamma) / self.n_images, float(gamma_tangent) / self.n_images
         out = directions.copy()
 
         def push(b: int, image: _Image, solved: _Solved, masses: Float64s) -> None:
             pools = solved.solution.pools
-            tangents = -image.signs * directions[b, image.pixels]
+            tangents = -image.signs * directions[image.pixels]
             increments = image.extension._pool_increments(pools)
             sums = np.bincount(pools, weights=masses * tangents) - step_tangent * increments
             means = sums / np.bincount(pools, weights=masses)
             moved = np.where(solved.z > 0, means[pools], 0.0)
-            out[b, image.pixels] = -image.signs * np.where(solved.x > 0, moved, tangents)
+            out[image.pixels] = -image.signs * np.where(solved.x > 0, moved, tangents)
 
-        self._each_solved(rows, step, metric, push)
-        return out.reshape(self.shape).astype(dtype, copy=False)
+        self._each_solved(flat, step, metric, push)
+        return self._restored(out, dtype)
 
     def prox_vjp(
-        self, logits: ArrayLike, gamma: float, cotangent: ArrayLike, *, metric: Metric = None
+        self, logits: Images, gamma: float, cotangent: Images, *, metric: Metric = None
     ) -> tuple[Floats, float]:
         """Transposed derivative of `prox`: what a cotangent of its result pulls back to.
 
@@ -402,46 +444,49 @@ class LovaszHinge:
         >>> pulled, round(slope, 6)
         (array([1., 2., 3.]), 1.166667)
         """
-        rows, dtype = self._rows(logits)
-        directions = self._rows(cotangent, "cotangent")[0].astype(np.float64)
+        flat, dtype = self._flat(logits)
+        directions = self._flat(cotangent, "cotangent")[0].astype(np.float64)
         step = as_step(gamma) / self.n_images
         out = directions.copy()
         gamma_gradients = np.zeros(self.n_images)
 
         def pull(b: int, image: _Image, solved: _Solved, masses: Float64s) -> None:
             pools = solved.solution.pools
-            cotangents = -image.signs * directions[b, image.pixels]
+            cotangents = -image.signs * directions[image.pixels]
             free = solved.z > 0
             means = np.bincount(pools, weights=np.where(free, cotangents, 0.0)) / np.bincount(
                 pools, weights=masses
             )
             gamma_gradients[b] = -float(means @ image.extension._pool_increments(pools)) / self.n_images
             moved = np.where(free, masses * means[pools], 0.0)
-            out[b, image.pixels] = -image.signs * np.where(solved.x > 0, moved, cotangents)
+            out[image.pixels] = -image.signs * np.where(solved.x > 0, moved, cotangents)
 
-        self._each_solved(rows, step, metric, pull)
-        return out.reshape(self.shape).astype(dtype, copy=False), float(gamma_gradients.sum())
+        self._each_solved(flat, step, metric, pull)
+        return self._restored(out, dtype), float(gamma_gradients.sum())
 
-    def _foreground_mass(self, b: int) -> float:
-        foreground = self._codes[b] == 1
-        return float(foreground.sum() if self._weights is None else self._weights[b][foreground].sum())
+    def _foreground_mass(self, rows: slice) -> float:
+        assert self._weights is not None
+        return float(self._weights[rows][self._codes[rows] == 1].sum())
 
-    def _rows(self, scores: ArrayLike, name: str = "logits") -> tuple[Floats, np.dtype]:
-        array, dtype = as_scores(scores, name, self.shape)
-        return array.reshape(self._codes.shape), dtype
+    def _flat(self, scores: Images, name: str = "logits") -> tuple[Floats, np.dtype]:
+        return self._layout.flat_scores(scores, name)
 
-    def _images(self, rows: Floats) -> tuple[Float64s, Floats]:
+    def _restored(self, flat: Floats, dtype: np.dtype) -> Any:
+        return self._layout.restored(flat.astype(dtype, copy=False))
+
+    def _images(self, flat: Floats) -> tuple[Float64s, Floats]:
         """Values of the images in float64, and the subgradient of their mean."""
         values = np.zeros(self.n_images)
-        gradient = np.zeros_like(rows)
-        pixels = rows.shape[1]
+        gradient = np.zeros_like(flat)
+        offsets = self._layout.offsets
 
         def run(start: int, stop: int) -> None:
             hinge_images(
-                rows,
+                flat,
                 self._codes,
                 self._weights,
                 self._totals,
+                offsets,
                 float(self.n_images),
                 start,
                 stop,
@@ -449,24 +494,25 @@ class LovaszHinge:
                 gradient,
             )
 
-        in_chunks(run, self.n_images, pixels)
+        in_chunks(run, offsets)
         return values, gradient
 
-    def _evaluate(self, rows: Floats) -> tuple[float, Floats]:
-        values, gradient = self._images(rows)
+    def _evaluate(self, flat: Floats) -> tuple[float, Floats]:
+        values, gradient = self._images(flat)
         return float(values.mean()), gradient
 
     @cached_property
     def _valid_images(self) -> list[_Image | None]:
         """The images as the prox needs them; None where every pixel is void."""
         images: list[_Image | None] = []
-        for b, codes in enumerate(self._codes):
-            pixels = np.flatnonzero(codes != VOID)
+        for rows in self._slices:
+            codes = self._codes[rows]
+            pixels = rows.start + np.flatnonzero(codes != VOID)
             if not len(pixels):
                 images.append(None)
                 continue
-            foreground = codes[pixels] == 1
-            weights = None if self._weights is None else self._weights[b, pixels]
+            foreground = self._codes[pixels] == 1
+            weights = None if self._weights is None else self._weights[pixels]
             loss = Jaccard(foreground, weights)
             images.append(_Image(pixels, np.where(foreground, 1.0, -1.0), loss, LovaszExtension(loss)))
         return images
@@ -482,16 +528,16 @@ class LovaszHinge:
             if self._weights is None:
                 raise ValueError("metric is 'weights', but the loss has none; pass weights to LovaszHinge")
             return self._weights
-        return as_weights(metric, self.shape, "metric").reshape(self._codes.shape)
+        return self._flat_weights(metric, "metric")
 
-    def _solve(self, image: _Image, row: Floats, step: float, metric: Float64s | None) -> _Solved:
-        x = 1.0 - image.signs * row[image.pixels].astype(np.float64, copy=False)
+    def _solve(self, image: _Image, flat: Floats, step: float, metric: Float64s | None) -> _Solved:
+        x = 1.0 - image.signs * flat[image.pixels].astype(np.float64, copy=False)
         solution = image.extension.prox_solution(x, step, metric=metric)
         return _Solved(x, np.maximum(solution.z, np.minimum(x, 0.0)), solution)
 
     def _each_solved(
         self,
-        rows: Floats,
+        flat: Floats,
         step: float,
         metric: Metric,
         use: Callable[[int, _Image, _Solved, Float64s], None],
@@ -504,74 +550,96 @@ class LovaszHinge:
             for b in range(start, stop):
                 image = images[b]
                 if image is not None:
-                    masses = None if weights is None else weights[b, image.pixels]
-                    solved = self._solve(image, rows[b], step, masses)
+                    masses = None if weights is None else weights[image.pixels]
+                    solved = self._solve(image, flat, step, masses)
                     use(b, image, solved, np.ones(len(image.pixels)) if masses is None else masses)
 
-        in_chunks(run, self.n_images, rows.shape[1])
+        in_chunks(run, self._layout.offsets)
 
     def _prox(
         self,
-        logits: ArrayLike,
+        logits: Images,
         step: float,
         method: Method = "exact",
         metric: Metric = None,
         max_steps: int = 20,
         slip: bool = True,
-    ) -> Floats:
+        start: Images | None = None,
+    ) -> Any:
         """The prox with the same step for every image."""
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; choose one of {', '.join(METHODS)}")
-        rows, dtype = self._rows(logits)
-        out = rows.astype(np.float64)
+        flat, dtype = self._flat(logits)
         if method == "exact":
-            weights = self._metric(metric)
+            # Taken out while in use: calls from other threads start afresh.
+            orders = self.__dict__.pop("_orders", None)
+            if start is not None:
+                self._flat(start, "start")
+                orders = orders or Orders.kept(len(flat), self.n_images)
+            moved = self._exact_prox(
+                flat, step, self._metric(metric), orders if start is not None else Orders.none(self.n_images)
+            )
+            if orders is not None:
+                self._orders = orders
+            return self._restored(moved, dtype)
+        if metric is not None:
+            raise ValueError(f"metric is only for method='exact'; method {method!r} is Euclidean")
+        moved = flat.astype(np.float64)
+        for image in self._valid_images:
+            if image is None:
+                continue
+            x = 1.0 - image.signs * moved[image.pixels]
+            greedy = image.extension.greedy(x)
+            if method == "path":
+                z = prox_path(x, greedy, step, max_steps=max_steps, slip=slip)
+            else:
+                z = np.maximum(pav_in_order(x, greedy, step), np.minimum(x, 0.0))
+            _move(moved, image, x, z)
+        return self._restored(moved, dtype)
+
+    def _exact_prox(self, flat: Floats, step: float, metric: Float64s | None, orders: Orders) -> Float64s:
+        offsets = self._layout.offsets
+        check_size(int(np.diff(offsets).max()))
+        if metric is self._weights:
+            moved = np.empty(len(flat))
+
+            def run(start: int, stop: int) -> None:
+                hinge_prox_images(flat, self._codes, metric, offsets, step, start, stop, moved, *orders)
+
+        else:
+            moved = flat.astype(np.float64)
             images = self._valid_images
 
             def run(start: int, stop: int) -> None:
-                for b in range(start, stop):
-                    image = images[b]
+                for image in images[start:stop]:
                     if image is not None:
-                        x = 1.0 - image.signs * out[b, image.pixels]
-                        masses = None if weights is None else weights[b, image.pixels]
-                        _move(out[b], image, x, image.loss._prox_point(x, step, masses, positive=True))
+                        x = 1.0 - image.signs * moved[image.pixels]
+                        masses = None if metric is None else metric[image.pixels]
+                        _move(moved, image, x, image.loss._prox_point(x, step, masses, positive=True))
 
-            in_chunks(run, self.n_images, rows.shape[1])
-        else:
-            if metric is not None:
-                raise ValueError(f"metric is only for method='exact'; method {method!r} is Euclidean")
-            for b, image in enumerate(self._valid_images):
-                if image is None:
-                    continue
-                x = 1.0 - image.signs * out[b, image.pixels]
-                greedy = image.extension.greedy(x)
-                if method == "path":
-                    z = prox_path(x, greedy, step, max_steps=max_steps, slip=slip)
-                else:
-                    z = np.maximum(pav_in_order(x, greedy, step), np.minimum(x, 0.0))
-                _move(out[b], image, x, z)
-        return out.reshape(self.shape).astype(dtype, copy=False)
+        in_chunks(run, offsets)
+        return moved
 
-    def _envelope(self, logits: ArrayLike, step: float, metric: Metric) -> tuple[float, Floats]:
+    def _envelope(self, logits: Images, step: float, metric: Metric) -> tuple[float, Floats]:
         """Mean over the images of their envelopes with the given step, and its gradient."""
-        rows, dtype = self._rows(logits)
-        moved = rows.astype(np.float64)
+        flat, dtype = self._flat(logits)
+        moved = flat.astype(np.float64)
         gradient = np.zeros(moved.shape)
         squares = np.zeros(self.n_images)
 
         def use(b: int, image: _Image, solved: _Solved, masses: Float64s) -> None:
-            _move(moved[b], image, solved.x, solved.z)
+            _move(moved, image, solved.x, solved.z)
             dual = image.extension._dual(solved.x, step, solved.solution, masses)
             down = solved.z <= 0
             dual[down] = masses[down] * np.maximum(solved.x[down], 0.0) / step
             squares[b] = 0.5 * step * float(dual @ (dual / masses))
-            gradient[b, image.pixels] = -image.signs * dual / self.n_images
+            gradient[image.pixels] = -image.signs * dual / self.n_images
 
-        self._each_solved(rows, step, metric, use)
+        self._each_solved(flat, step, metric, use)
         value = float((squares + self._images(moved)[0]).mean())
-        return value, gradient.reshape(self.shape).astype(dtype, copy=False)
+        return value, self._restored(gradient, dtype)
 
 
-def _move(row: Float64s, image: _Image, x: Float64s, z: Float64s) -> None:
+def _move(flat: Float64s, image: _Image, x: Float64s, z: Float64s) -> None:
     """Write margins z back into the logits of one image; a margin that has not moved keeps its logit."""
-    row[image.pixels] = np.where(z == x, row[image.pixels], image.signs * (1.0 - z))
+    flat[image.pixels] = np.where(z == x, flat[image.pixels], image.signs * (1.0 - z))

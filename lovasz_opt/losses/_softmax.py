@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
 from .._validation import Bools, Float64s, Floats, Ints, as_scores, as_weights
-from ..kernels.softmax import softmax_classes
+from ..kernels.softmax import softmax_classes, softmax_pixels, softmax_pullback
 from ._images import (
-    VOID,
-    as_codes,
-    class_axis_first_image,
-    class_axis_restored,
+    Images,
+    Labels,
+    Layout,
+    as_class_labels,
     class_labels_of,
-    image_shape,
+    flat_codes,
     in_chunks,
+    is_list,
+    joined,
 )
 
 Classes = str | Sequence[int] | NDArray[np.integer]
 
+#: Pixels that softmax takes at a time.
+_BLOCK = 1 << 12
+#: Class numbers of the binary codes: foreground is class 0, background none, void is void.
+_NUMBERS = np.array([1, 0, -1], dtype=np.int32)
+
 
 def lovasz_softmax(
-    probas: ArrayLike,
-    labels: ArrayLike,
+    probas: Images,
+    labels: Images,
     classes: Classes = "present",
     per_image: bool = False,
     ignore: float | None = None,
@@ -42,11 +50,12 @@ def lovasz_softmax(
 
     Parameters
     ----------
-    probas : (B, C, ...) array_like of float
-        Class probabilities in [0, 1], or logits with `from_logits`.
-    labels : (B, ...) array_like of int
+    probas : (B, C, ...) array_like of float, or list of (C, ...) arrays
+        Class probabilities in [0, 1], or logits with `from_logits`. A list holds images of any sizes, each
+        with the classes first.
+    labels : (B, ...) array_like of int, or list of arrays
         Class of every pixel in {0, …, C−1}; `ignore` marks void pixels. With 1-D labels, probas is (p, C):
-        one image of p pixels.
+        one image of p pixels. In a list, an image with 1-D labels has probas (C, p).
     classes : {"present", "all"} or sequence of int, default "present"
         The set S: classes that occur among the valid labels (of the image if `per_image`, else of the batch),
         all C, or those listed. Classes of S that do not occur have as loss their largest probability.
@@ -93,15 +102,15 @@ def lovasz_softmax(
 
 
 def lovasz_softmax_and_gradient(
-    probas: ArrayLike,
-    labels: ArrayLike,
+    probas: Images,
+    labels: Images,
     classes: Classes = "present",
     per_image: bool = False,
     ignore: float | None = None,
     class_weights: ArrayLike | None = None,
     *,
     from_logits: bool = False,
-) -> tuple[float, Floats]:
+) -> tuple[float, Any]:
     """`lovasz_softmax` and its gradient in the first argument: probabilities, or logits with `from_logits`.
 
     Parameters
@@ -127,31 +136,39 @@ def lovasz_softmax_and_gradient(
     (0.4375, array([[-0.25,  0.  ],
            [ 0.25, -0.5 ]]))
     """
-    scores, dtype = as_scores(probas, "probas")
-    classes_of = class_labels_of(scores, labels, ignore, "probas")
-    n_classes = scores.shape[1]
-    rows = class_axis_first_image(scores, per_image)
-    numbers = classes_of.reshape(len(rows), -1)
-    if from_logits:
-        rows = _softmax(rows)
-    else:
-        _check_range(rows, dtype)
+    flat, dtype, numbers, n_classes, layout = _flat_classes(probas, labels, ignore)
+    offsets = layout.offsets
+    groups = np.arange(len(offsets)) if per_image else np.array([0, layout.n_images])
     weights = np.ones(n_classes)
     if class_weights is not None:
         weights = as_weights(class_weights, (n_classes,), "class_weights")
-    images, chosen = np.nonzero(_select(classes, numbers, n_classes))
-    masses = np.bincount(images, weights=weights[chosen], minlength=len(rows))
-    shares = weights[chosen] / masses[images]
-    value, gradient = _mean_of_classes(rows, numbers, images, chosen, shares)
+    selected = _select(classes, numbers, offsets[groups], n_classes)
+    pixels = np.arange(0, numbers.size + _BLOCK, _BLOCK).clip(max=numbers.size)
     if from_logits:
-        inner = (rows * gradient).sum(axis=1, keepdims=True, dtype=np.float64)
-        gradient = (rows * (gradient - inner)).astype(rows.dtype, copy=False)
-    return value, class_axis_restored(gradient, scores.shape).astype(dtype, order="C", copy=False)
+        logits, flat = flat, np.empty_like(flat)
+
+        def softmax(start: int, stop: int) -> None:
+            softmax_pixels(logits, n_classes, offsets, pixels[start], pixels[stop], flat)
+
+        in_chunks(softmax, n_classes * pixels)
+    else:
+        _check_range(flat, dtype)
+    members, chosen = np.nonzero(selected)
+    masses = np.bincount(members, weights=weights[chosen], minlength=len(selected))
+    shares = weights[chosen] / masses[members]
+    value, gradient = _mean_of_classes(flat, numbers, n_classes, offsets, groups, members, chosen, shares)
+    if from_logits:
+
+        def pull_back(start: int, stop: int) -> None:
+            softmax_pullback(flat, n_classes, offsets, pixels[start], pixels[stop], gradient)
+
+        in_chunks(pull_back, n_classes * pixels)
+    return value, _restored(gradient, dtype, layout, n_classes)
 
 
 def lovasz_sigmoid(
-    probas: ArrayLike,
-    labels: ArrayLike,
+    probas: Images,
+    labels: Images,
     per_image: bool = True,
     ignore: float | None = None,
     *,
@@ -161,7 +178,7 @@ def lovasz_sigmoid(
 
     Parameters
     ----------
-    probas : (p,) or (B, ...) array_like of float
+    probas : (p,) or (B, ...) array_like of float, or list of arrays
         Foreground probabilities in [0, 1], or logits with `from_logits`.
     labels : array_like of {0, 1}
         In the shape of probas; `ignore` marks void pixels.
@@ -202,13 +219,13 @@ def lovasz_sigmoid(
 
 
 def lovasz_sigmoid_and_gradient(
-    probas: ArrayLike,
-    labels: ArrayLike,
+    probas: Images,
+    labels: Images,
     per_image: bool = True,
     ignore: float | None = None,
     *,
     from_logits: bool = False,
-) -> tuple[float, Floats]:
+) -> tuple[float, Any]:
     """`lovasz_sigmoid` and its gradient in the first argument: probabilities, or logits with `from_logits`.
 
     Parameters
@@ -233,44 +250,115 @@ def lovasz_sigmoid_and_gradient(
     >>> lovasz_sigmoid_and_gradient([0.75, 0.5], [1, 0])
     (0.375, array([-0.5,  0.5]))
     """
-    codes = as_codes(labels, ignore, "labels")
-    images, pixels = image_shape(codes.shape, per_image, "labels")
-    scores, dtype = as_scores(probas, "probas", codes.shape)
-    rows = scores.reshape(images, 1, pixels)
+    codes = flat_codes(labels, ignore, "labels")
+    layout = Layout.of(labels, per_image, "labels")
+    flat, dtype = layout.flat_scores(probas, "probas")
     if from_logits:
-        rows = expit(rows)
+        from scipy.special import expit
+
+        flat = expit(flat)
     else:
-        _check_range(rows, dtype)
+        _check_range(flat, dtype)
     # The foreground is class 0 of the one channel there is.
-    numbers = np.where(codes == VOID, -1, 1 - codes.astype(np.int64)).reshape(images, pixels)
-    every = np.arange(images)
-    value, gradient = _mean_of_classes(rows, numbers, every, np.zeros_like(every), np.ones(images))
+    numbers = _NUMBERS[codes]
+    every = np.arange(layout.n_images)
+    value, gradient = _mean_of_classes(
+        flat,
+        numbers,
+        1,
+        layout.offsets,
+        np.arange(layout.n_images + 1),
+        every,
+        np.zeros_like(every),
+        np.ones(layout.n_images),
+    )
     if from_logits:
-        gradient = gradient * (rows * (1 - rows))
-    return value, gradient.reshape(codes.shape).astype(dtype, copy=False)
+        gradient *= flat * (1 - flat)
+    return value, layout.restored(gradient.astype(dtype, copy=False))
+
+
+def _flat_classes(
+    probas: Images, labels: Images, ignore: float | None
+) -> tuple[Floats, np.dtype, Labels, int, Layout]:
+    """Scores and labels as flat arrays, the number of classes, and the layout of the labels."""
+    if is_list(labels):
+        layout = Layout.of(labels, True, "labels")
+        scores: list[tuple[Floats, np.dtype]] = []
+        numbers: list[Labels] = []
+        n_classes = 0
+        for (part, image, shape), truth in zip(layout.parts(probas, "probas"), labels, strict=True):  # type: ignore[arg-type]
+            array, dtype = as_scores(image, part)
+            n_classes = n_classes or (array.shape[0] if array.ndim else 0)
+            if array.shape != (n_classes, *shape) or not n_classes:
+                raise ValueError(
+                    f"{part} has shape {array.shape}, expected {(n_classes or 'C', *shape)}: classes first, "
+                    "then the shape of its labels"
+                )
+            scores.append((array, dtype))
+            numbers.append(as_class_labels(truth, n_classes, ignore, f"labels[{len(numbers)}]").reshape(-1))
+        return *joined(scores, "probas"), np.concatenate(numbers), n_classes, layout
+    array, dtype = as_scores(probas, "probas")  # type: ignore[arg-type]
+    numbers_of = class_labels_of(array, labels, ignore, "probas")  # type: ignore[arg-type]
+    # 1-D labels are one image, whose scores (p, C) have the classes last.
+    flat = array.T.reshape(-1) if array.ndim == 2 else array.reshape(-1)
+    layout = Layout.of(numbers_of, True, "labels")
+    return flat, dtype, numbers_of.reshape(-1), array.shape[1], layout
+
+
+def _restored(gradient: Floats, dtype: np.dtype, layout: Layout, n_classes: int) -> Any:
+    """A flat gradient in the shape of the probabilities."""
+    gradient = gradient.astype(dtype, copy=False)
+    if layout.listed:
+        return Layout(
+            tuple((n_classes, *shape) for shape in layout.shapes), True, n_classes * layout.offsets
+        ).restored(gradient)
+    shape = layout.shapes[0]
+    if len(shape) == 1:
+        return np.ascontiguousarray(gradient.reshape(n_classes, -1).T)
+    return gradient.reshape(shape[0], n_classes, *shape[1:])
 
 
 def _mean_of_classes(
-    probas: Floats, labels: Ints, images: Ints, classes: Ints, shares: Float64s
+    probas: Floats,
+    labels: Labels,
+    n_classes: int,
+    offsets: Ints,
+    groups: Ints,
+    members: Ints,
+    classes: Ints,
+    shares: Float64s,
 ) -> tuple[float, Floats]:
-    """Mean over all images of Σ share · f over the listed pairs of image and class, and its gradient."""
-    values = np.zeros(len(images))
+    """Mean over groups of images of Σ share · f over the listed pairs of group and class; its gradient."""
+    values = np.zeros(len(members))
     gradient = np.zeros_like(probas)
-    pixels = probas.shape[2]
+    divisor = float(len(groups) - 1)
 
     def run(start: int, stop: int) -> None:
         softmax_classes(
-            probas, labels, images, classes, shares, float(len(probas)), start, stop, values, gradient
+            probas,
+            labels,
+            n_classes,
+            offsets,
+            groups,
+            members,
+            classes,
+            shares,
+            divisor,
+            start,
+            stop,
+            values,
+            gradient,
         )
 
-    if len(images):
-        in_chunks(run, len(images), pixels)
-    per_image = np.bincount(images, weights=shares * values, minlength=len(probas))
-    return float(per_image.mean()), gradient
+    if len(members):
+        sizes = np.diff(offsets[groups])[members]
+        in_chunks(run, np.concatenate([[0], np.cumsum(sizes)]))
+    per_group = np.bincount(members, weights=shares * values, minlength=len(groups) - 1)
+    return float(per_group.mean()), gradient
 
 
-def _select(classes: Classes, labels: Ints, n_classes: int) -> Bools:
-    """Which classes count in which image."""
+def _select(classes: Classes, labels: Labels, bounds: Ints, n_classes: int) -> Bools:
+    """Which classes count in which group of the pixels bounds[g], …, bounds[g+1] − 1."""
     if isinstance(classes, str):
         if classes not in ("present", "all"):
             raise ValueError(f"classes is {classes!r}; pass 'present', 'all' or a list of class numbers")
@@ -283,19 +371,13 @@ def _select(classes: Classes, labels: Ints, n_classes: int) -> Bools:
             raise ValueError(f"classes holds {listed.tolist()}, outside {{0, …, {n_classes - 1}}}")
         if len(np.unique(listed)) < len(listed):
             raise ValueError(f"classes holds {listed.tolist()}; list every class once")
-    selected = np.zeros((len(labels), n_classes), dtype=np.bool_)
+    selected = np.zeros((len(bounds) - 1, n_classes), dtype=np.bool_)
     selected[:, listed] = True
     if isinstance(classes, str) and classes == "present":
-        for image, row in enumerate(labels):
-            selected[image] = np.bincount(row[row >= 0], minlength=n_classes) > 0
+        for group, (start, stop) in enumerate(pairwise(bounds)):
+            # Void pixels, −1, are counted first.
+            selected[group] = np.bincount(labels[start:stop] + 1, minlength=n_classes + 1)[1:] > 0
     return selected
-
-
-def _softmax(logits: Floats) -> Floats:
-    # Logits of opposite sign near the end of the range differ by infinity, whose exponential is rightly 0.
-    with np.errstate(over="ignore", under="ignore"):
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _check_range(probas: Floats, dtype: np.dtype) -> None:

@@ -1,19 +1,43 @@
-"""The fast exact prox of the Jaccard loss: scaling against overflow around the kernel."""
+"""The fast exact prox of the Jaccard loss: a thin shell around the kernel."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from .._solution import ProxSolution
 from .._validation import Bools, Float64s, Ints
 from ..kernels.jaccard_prox import jaccard_prox as kernel
 
-# Sums beyond the first could overflow, and pools of entries below the second lose their last bits; powers of
-# two rescale either without rounding.
-_LARGE, _SHRINK = 2.0**1020, 2.0**-60
-_SMALL, _GROW = 2.0**-960, 2.0**200
 # Pixels are packed into 31 bits.
 _MOST_PIXELS = 2**31 - 1
+
+
+class Orders(NamedTuple):
+    """Sorted pixels of earlier solutions, image by image, from which a nearby one starts; changed in place.
+
+    Attributes
+    ----------
+    pixels : (n,) ndarray of uint32
+        Of every image the foreground, then the background; empty where nothing is to be kept.
+    sizes : (B, 2) ndarray of int64
+        How many of each.
+    """
+
+    pixels: NDArray[np.uint32]
+    sizes: Ints
+
+    @classmethod
+    def kept(cls, pixels: int, images: int) -> Orders:
+        """Room for the orders of images with so many pixels in all."""
+        return cls(np.empty(pixels, dtype=np.uint32), np.zeros((images, 2), dtype=np.int64))
+
+    @classmethod
+    def none(cls, images: int) -> Orders:
+        """Keep nothing."""
+        return cls.kept(0, images)
 
 
 def jaccard_prox(target: Bools, weights: Float64s | None, x: Float64s, gamma: float) -> ProxSolution:
@@ -37,31 +61,48 @@ def jaccard_prox(target: Bools, weights: Float64s | None, x: Float64s, gamma: fl
     O(p log p) at worst: a radix sort of each class, pooling of the background ranks, one sweep over
     the foreground.
     """
+    check_size(len(x))
+    z = np.empty(len(x))
     pools = np.empty(len(x), dtype=np.int64)
-    return ProxSolution(_run(target, weights, x, gamma, False, pools), pools)
+    kernel(np.ascontiguousarray(x), target.view(np.uint8), weights, gamma, False, z, pools, *_no_order())
+    return ProxSolution(z, pools)
 
 
 def jaccard_prox_point(
-    target: Bools, weights: Float64s | None, x: Float64s, gamma: float, positive: bool
+    target: Bools,
+    weights: Float64s | None,
+    x: Float64s,
+    gamma: float,
+    positive: bool,
+    orders: Orders | None = None,
 ) -> Float64s:
     """The same proximal point without its pools, which allows to leave out pixels that cannot move.
 
-    With `positive` it is the prox of f∘max(·, 0), the thresholded extension of the Lovász hinge.
+    With `positive` it is the prox of f∘max(·, 0), the thresholded extension of the Lovász hinge. From
+    `orders` of one image it starts, and it leaves its own there; the result is the same to the last bit.
     """
-    return _run(target, weights, x, gamma, positive, None)
-
-
-def _run(
-    target: Bools, weights: Float64s | None, x: Float64s, gamma: float, positive: bool, pools: Ints | None
-) -> Float64s:
-    if len(x) > _MOST_PIXELS:
-        raise ValueError(f"x has {len(x)} entries; the prox takes at most {_MOST_PIXELS}: split the image")
-    largest = max(float(x.max()), -float(x.min()), gamma)
-    scale = _SHRINK if largest > _LARGE / len(x) else _GROW if largest < _SMALL else 1.0
-    if scale != 1.0:
-        x = x * scale
-        gamma *= scale
-    x = np.ascontiguousarray(x)
+    check_size(len(x))
     z = np.empty(len(x))
-    kernel(x, target, weights, gamma, positive, z, pools)
-    return z if scale == 1.0 else z / scale
+    order, sizes = _no_order() if orders is None else (orders.pixels, orders.sizes[0])
+    kernel(np.ascontiguousarray(x), target.view(np.uint8), weights, gamma, positive, z, None, order, sizes)
+    return z
+
+
+def jaccard_prox_positive(target: Bools, x: Float64s, gamma: float) -> tuple[Float64s, Ints]:
+    """Prox of f∘max(·, 0) and the pool of every pixel with x > 0, by decreasing value; −1 for x ≤ 0."""
+    check_size(len(x))
+    z = np.empty(len(x))
+    pools = np.full(len(x), -1, dtype=np.int64)
+    kernel(np.ascontiguousarray(x), target.view(np.uint8), None, gamma, True, z, pools, *_no_order())
+    return z, pools
+
+
+def _no_order() -> tuple[NDArray[np.uint32], Ints]:
+    orders = Orders.none(1)
+    return orders.pixels, orders.sizes[0]
+
+
+def check_size(pixels: int) -> None:
+    """Raise for an image that the kernels cannot index."""
+    if pixels > _MOST_PIXELS:
+        raise ValueError(f"x has {pixels} entries; the prox takes at most {_MOST_PIXELS}: split the image")

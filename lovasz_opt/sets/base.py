@@ -251,6 +251,13 @@ class SetFunction(ABC):
             return None
         return np.maximum(solution.z, np.minimum(x, 0.0)) if positive else solution.z
 
+    def _prox_point_from(self, memory: Any, x: Float64s, gamma: float, metric: Float64s | None) -> Any:
+        """The point of `_prox_point`, started from what an earlier call left; and what to leave for the next.
+
+        Here nothing is left.
+        """
+        return self._prox_point(x, gamma, metric), None
+
     def _violation(self, w: Float64s) -> tuple[float, Bools]:
         """Maximum over all sets A of w(A) − F(A), and a maximiser; ∅ gives 0.
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from .._solution import ProxSolution
 from .._validation import Bools, Float64s, Ints, as_scores
-from ..decomposition import prox_on_chain
+from ..kernels.pav import isotonic_decreasing
 from .base import (
     RELATIVE_TOLERANCE,
     SetFunction,
@@ -122,7 +122,17 @@ class Cardinality(SetFunction):
         if factor is None or not self.is_submodular:
             return super()._prox(x, gamma, metric)
         order = np.argsort(-x, kind="stable")
-        return prox_on_chain(order, np.diff(self.values), x, gamma / factor, np.ones(self.n))
+        start = x[order] - gamma / factor * np.diff(self.values)
+        fit, starts = isotonic_decreasing(start)
+        first, sizes = starts[:-1], np.diff(starts)
+        # The regression also joins neighbours that were equal from the start: these are tied by accident.
+        tied = np.repeat(np.maximum.reduceat(start, first) > np.minimum.reduceat(start, first), sizes)
+        opens = ~tied
+        opens[first] = True
+        z, pools = np.empty_like(start), np.empty(self.n, dtype=np.int64)
+        z[order] = np.where(tied, fit, start)
+        pools[order] = np.cumsum(opens) - 1
+        return ProxSolution(z, pools)
 
     def _violation(self, w: Float64s) -> tuple[float, Bools]:
         order = np.argsort(-w, kind="stable")

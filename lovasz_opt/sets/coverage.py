@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 
 from .._validation import Bools, Float64s, as_target, check_finite
 from .base import SetFunction, SubmodularityReport, as_ground_set, sum_by
@@ -38,6 +37,8 @@ class Coverage(SetFunction):
     """
 
     def __init__(self, memberships: ArrayLike, weights: ArrayLike | None = None) -> None:
+        from scipy import sparse
+
         covers = as_target(memberships, "memberships")
         if covers.ndim != 2:
             raise ValueError(f"memberships has shape {covers.shape}, expected (n, m): one row per element")

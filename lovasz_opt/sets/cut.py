@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import sparse
 
 from .._validation import Bools, Float64s, check_finite
 from .base import SetFunction, SubmodularityReport, as_ground_set, as_size, sum_by
@@ -43,6 +42,8 @@ class Cut(SetFunction):
     """
 
     def __init__(self, adjacency: Any) -> None:
+        from scipy import sparse
+
         matrix = sparse.coo_array(adjacency if sparse.issparse(adjacency) else _as_matrix(adjacency))
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(
@@ -110,6 +111,8 @@ class Cut(SetFunction):
             raise ValueError(
                 f"weights has shape {values.shape}, expected ({len(pairs)},): one weight per edge"
             )
+        from scipy import sparse
+
         both = np.concatenate([pairs, pairs[:, ::-1]]).T
         return cls(
             sparse.coo_array((np.tile(np.broadcast_to(values, len(pairs)), 2), tuple(both)), (size, size))

@@ -13,7 +13,7 @@ from .._solution import ProxSolution
 from .._validation import Bools, Float64s, Ints, as_weights
 from ..decomposition import compensated_cumsum, prox_by_level_sets
 from ..kernels.sort import argsort_decreasing
-from ._jaccard_prox import jaccard_prox, jaccard_prox_point
+from ._jaccard_prox import Orders, jaccard_prox, jaccard_prox_point
 from .base import SetFunction, SubmodularityReport, constant_metric
 from .counts import as_pixels
 
@@ -140,6 +140,15 @@ class Jaccard(SetFunction):
             return jaccard_prox_point(self.target, self.weights, x, gamma / factor, positive)
         z = self._prox(x, gamma, metric).z
         return np.maximum(z, np.minimum(x, 0.0)) if positive else z
+
+    def _prox_point_from(
+        self, memory: Orders | None, x: Float64s, gamma: float, metric: Float64s | None
+    ) -> tuple[Float64s, Orders | None]:
+        factor = self._metric_factor(metric)
+        if factor is None:
+            return self._prox_point(x, gamma, metric), None
+        orders = memory or Orders.kept(self.n, 1)
+        return jaccard_prox_point(self.target, self.weights, x, gamma / factor, False, orders), orders
 
     def _metric_factor(self, metric: Float64s | None) -> float | None:
         """The factor c of a metric c·μ, which keeps the algorithm that sorts once; None for any other."""

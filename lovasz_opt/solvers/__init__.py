@@ -4,6 +4,7 @@ from .admm import admm
 from .prox import prox
 from .proximal_gradient import proximal_gradient
 from .result import Result, State
+from .ssnal import ssnal
 from .subgradient import subgradient
 
-__all__ = ["Result", "State", "admm", "prox", "proximal_gradient", "subgradient"]
+__all__ = ["Result", "State", "admm", "prox", "proximal_gradient", "ssnal", "subgradient"]
