@@ -21,23 +21,46 @@ def _select(margins, kinds, words):
     A margin ≤ 0 contributes nothing, and neither does a background pixel behind the last foreground pixel:
     nothing is left to lose there. Without foreground only the largest background margin counts.
     """
+    n_pixels = margins.shape[0]
+    foreground = 0
+    for i in range(n_pixels):
+        foreground += kinds[i] == 1
+    floor = _floor(margins, kinds, foreground)
+    n = 0
+    for start in range(0, n_pixels, 8):
+        stop = min(start + 8, n_pixels)
+        # On a trained network most strips hold nothing that matters. Written out, the test is vectorised.
+        if stop - start == 8:
+            m = margins[start:stop]
+            alive = (m[0] > 0) | (m[1] > 0) | (m[2] > 0) | (m[3] > 0)
+            alive |= (m[4] > 0) | (m[5] > 0) | (m[6] > 0) | (m[7] > 0)
+            if not alive:
+                continue
+        for i in range(start, stop):
+            # Without branches: which pixels matter is hard to predict.
+            kind = kinds[i]
+            words[n] = np.uint64(i) | (np.uint64(kind & 1) << np.uint64(31))
+            n += (margins[i] > 0) & ((kind == 1) | ((kind == 0) & (margins[i] >= floor)))
+    return n, foreground
+
+
+@kernel
+def _floor(margins, kinds, foreground):
+    """What a background margin > 0 must reach to matter."""
     lowest = margins.dtype.type(np.inf)
     highest = margins.dtype.type(0.0)
-    foreground = 0
+    if foreground > 0:
+        for i in range(margins.shape[0]):
+            if kinds[i] == 1:
+                lowest = min(lowest, margins[i])
+                if lowest <= 0:
+                    # Positive margins lie above it in any case.
+                    break
+        return lowest
     for i in range(margins.shape[0]):
-        if kinds[i] == 1:
-            foreground += 1
-            lowest = min(lowest, margins[i])
-        elif kinds[i] == 0:
+        if kinds[i] == 0:
             highest = max(highest, margins[i])
-    floor = lowest if foreground > 0 else highest
-    n = 0
-    for i in range(margins.shape[0]):
-        # Without branches: which pixels matter is hard to predict.
-        kind = kinds[i]
-        words[n] = np.uint64(i) | (np.uint64(kind & 1) << np.uint64(31))
-        n += (margins[i] > 0) & ((kind == 1) | ((kind == 0) & (margins[i] >= floor)))
-    return n, foreground
+    return highest
 
 
 @kernel
