@@ -77,14 +77,10 @@ def test_study_keeps_what_is_done_when_interrupted(tiny, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_in_a_real_process(tmp_path):
-    command = [
-        sys.executable,
-        "-c",
-        "from lovasz_opt.cli import main; main()",
-        "study",
-        "--out",
-        str(tmp_path),
-    ]
+    # A test run in the background of a shell inherits an ignored SIGINT, which Python would leave ignored.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from lovasz_opt.cli import main; main()"
+    command = [sys.executable, "-c", code, "study", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "ADMM" in line:
