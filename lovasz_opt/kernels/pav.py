@@ -139,7 +139,7 @@ def _absorb(y, weights, i, high, low, mass, mass_low):
 
 
 @kernel
-def _regress(y, weights, values, starts, sums, masses):
+def _regress(y, weights, values, starts):
     """Fill `values` and `starts`; return the number of pools.
 
     Until the end the arrays are a stack of pools; sums and masses, of pools of more than one entry, are
@@ -147,6 +147,8 @@ def _regress(y, weights, values, starts, sums, masses):
     every such call counts references.
     """
     n = y.shape[0]
+    sums = np.empty((n, 2))
+    masses = None if weights is None else np.empty((n, 2))
     block = min(n, _LARGE_BLOCK) + 1
     thin_sums = np.empty(block)
     thin_masses = np.empty(block)
@@ -270,6 +272,5 @@ def isotonic_decreasing(y, weights=None):
     n = len(y)
     fit = np.empty(n)
     starts = np.empty(n + 1, dtype=np.int64)
-    masses = None if weights is None else np.empty((n, 2))
-    pools = _regress(y, weights, fit, starts, np.empty((n, 2)), masses)
+    pools = _regress(y, weights, fit, starts)
     return fit, starts[: pools + 1]
