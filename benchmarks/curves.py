@@ -107,7 +107,7 @@ def draw(curves: Curves, out: Path, note: str) -> list[Path]:
                 )  # fmt: skip
             axes.set_title(title)
             axes.set_xlabel("pixels p")
-            axes.legend(loc="lower right")
+            axes.legend(loc="lower right", fontsize=8, labelspacing=0.3)
         fig.axes[0].set_ylabel("seconds a call (median)")
         fig.supxlabel(textwrap.fill(note, 180), fontsize=6.5, color="#555555", x=0.005, ha="left")
         files = [out / "peers.png", out / "peers.pdf"]

@@ -235,7 +235,7 @@ def _scale(axes: Any, study: Study, what: str) -> None:
         axes.set_yscale("log")
         axes.set_ylim(bottom=axes.get_ylim()[0] / 6)
     else:
-        axes.set_ylim(0, 1.35 * axes.get_ylim()[1])
+        axes.set_ylim(0, (1.8 if study.name == "pixels" else 1.35) * axes.get_ylim()[1])
 
 
 def main() -> None:

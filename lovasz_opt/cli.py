@@ -134,7 +134,7 @@ def info() -> None:
     for name, version in found.items():
         typer.echo(f"{name:14} {version}")
     for extra, packages in {
-        "study": ("matplotlib", "scikit-image", "tqdm", "joblib"),
+        "study": ("matplotlib", "scikit-image", "tqdm"),
         "reference": ("cvxpy",),
     }.items():
         missing = [name for name in packages if name not in found]

@@ -426,7 +426,7 @@ def _best_bound(study: Study, problem: str) -> float | None:
 
 def versions() -> dict[str, str]:
     """Versions of Python, this package and the packages it may use, where installed."""
-    names = ("lovasz-opt", "numpy", "scipy", "numba", "matplotlib", "scikit-image", "tqdm", "joblib", "cvxpy")
+    names = ("lovasz-opt", "numpy", "scipy", "numba", "matplotlib", "scikit-image", "tqdm", "cvxpy")
     found = {"python": platform.python_version()}
     for name in names:
         try:
