@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from fractions import Fraction
 from itertools import pairwise
 
@@ -110,6 +111,30 @@ def test_decreasing_input_is_returned_bit_for_bit():
         fit, starts = isotonic_decreasing(y)
         np.testing.assert_array_equal(fit, y)
         assert len(starts) == len(y) + 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_entries_between_a_mean_and_its_rounded_value(weighted):
+    """Such an entry joins by the rounded mean; if the sum then refused it, the loop would never end."""
+    rng = np.random.default_rng(3)
+    cases = []
+    between = 0
+    for _ in range(200):
+        head = np.sort(rng.random(int(rng.integers(2, 8))))
+        weights = rng.uniform(0.1, 2, len(head) + 60) if weighted else None
+        masses = np.ones(len(head)) if weights is None else weights[: len(head)]
+        mean = isotonic_decreasing(head, masses if weighted else None)[0][0]
+        total = sum(Fraction(a) * Fraction(b) for a, b in zip(head, masses, strict=True))
+        between += Fraction(mean) * sum(map(Fraction, masses)) < total
+        # A decreasing tail, so that nothing but this entry violates.
+        cases.append((np.concatenate([head, [mean], mean - np.arange(1, 60.0)]), weights))
+    assert between > 50
+    errors = []
+    worker = threading.Thread(target=lambda: errors.extend(check(*case) for case in cases), daemon=True)
+    worker.start()
+    worker.join(timeout=120)
+    assert len(errors) == len(cases)
+    assert max(errors) <= 3
 
 
 @pytest.mark.parametrize("scale", [1e300, 1e-300, 5e-324])

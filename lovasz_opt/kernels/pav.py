@@ -161,7 +161,7 @@ def _regress(y, weights, values, starts):
     while i < n:
         # The next pool is (start, …, i − 1): a thinned one, or a run that the last pool or a new one begins.
         start = i
-        low = mass_low = 0.0
+        high = low = mass = mass_low = 0.0
         if taken < thinned:
             high = thin_sums[taken]
             mass = thin_masses[taken]
@@ -175,14 +175,7 @@ def _regress(y, weights, values, starts):
             if pools > 0 and y[i] >= values[pools - 1]:
                 pools -= 1
                 start = starts[pools]
-            else:
-                i += 1
-            if i - start == 1:
-                mass = 1.0
-                if weights is not None:
-                    mass = weights[start]
-                high = y[start] * mass
-            else:
+            if i - start > 1:
                 high = sums[pools, 0]
                 low = sums[pools, 1]
                 if weights is None:
@@ -190,6 +183,18 @@ def _regress(y, weights, values, starts):
                 else:
                     mass = masses[pools, 0]
                     mass_low = masses[pools, 1]
+            elif i - start == 1:
+                mass = 1.0
+                if weights is not None:
+                    mass = weights[start]
+                high = y[start] * mass
+            # At least one entry joins: it may lie between the mean and its rounded value.
+            more = 1.0
+            if weights is not None:
+                more = weights[i]
+            high, low = two_sum(high, low, y[i] * more)
+            mass, mass_low = two_sum(mass, mass_low, more)
+            i += 1
             i, high, low, mass, mass_low = _absorb(y, weights, i, high, low, mass, mass_low)
             if i - begin >= _RUN:
                 block = _SMALL_BLOCK
