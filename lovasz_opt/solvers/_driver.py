@@ -18,6 +18,10 @@ from .result import TRACE_COLUMNS, Result, State
 Callback = Callable[[State], Any]
 #: A candidate, its objective, and a minorant of the loss if the iteration found one.
 Iterate = tuple[Float64s, float, Minorant | None]
+#: What a method needs to go on after the candidate that it yielded last: arrays, numbers, strings and mappings
+#: of these. A method fills it before it yields, never changes its arrays afterwards, and starts from it unless
+#: it is empty.
+Memory = dict[str, Any]
 
 _ABSOLUTE_GAP = 1e-14
 _DIVERGED = 1e10
@@ -40,6 +44,25 @@ class LowerBound:
         self.value = 0.0
         #: Size of the terms that cancel in the bound, for judging rounding.
         self.magnitude = 0.0
+
+    def state(self) -> Memory:
+        """What `restore` needs."""
+        return {
+            "best": self._best.slope,
+            "best offset": self._best.offset,
+            "mean": self._mean.slope,
+            "mean offset": self._mean.offset,
+            "count": self._count,
+            "value": self.value,
+            "magnitude": self.magnitude,
+        }
+
+    def restore(self, state: Memory) -> None:
+        """Go on from the `state` of another bound of the same problem."""
+        self._best = Minorant(state["best offset"], state["best"])
+        self._mean = Minorant(state["mean offset"], state["mean"])
+        self._count = int(state["count"])
+        self.value, self.magnitude = state["value"], state["magnitude"]
 
     def add(self, minorant: Minorant) -> None:
         """Improve the bound with one more minorant."""
@@ -84,12 +107,13 @@ def starting_point(problem: Problem, x0: ArrayLike | None) -> Float64s:
 def drive(
     method: str,
     problem: Problem,
-    iterates: Callable[[LowerBound], Iterator[Iterate]],
+    iterates: Callable[[LowerBound, Memory], Iterator[Iterate]],
     *,
     tol: float,
     max_iter: int,
     max_time: float | None,
     callback: Callback | None,
+    resume: Result | None = None,
 ) -> Result:
     """Run a method until its certified gap is small, a limit is reached, or somebody stops it."""
     if not tol >= 0 or not math.isfinite(tol):
@@ -99,59 +123,122 @@ def drive(
     if max_time is not None and not max_time > 0:
         raise ValueError(f"max_time is {max_time}; it must be > 0 seconds, or None for no limit")
     limit = math.inf if max_time is None else max_time
-    bound = LowerBound(problem)
-    rows: list[tuple[float, ...]] = []
-    best_x, best = problem.center, math.inf
-    status = "finished"
-    start, paused = perf_counter(), 0.0
+    run = _Run(method, problem, resume)
+    # A shallow copy at every row: an interrupt in the middle of an iteration must not leave half of the next.
+    memory, kept = dict(run.memory), run.memory
+    status = run.verdict(tol, max_iter)
+    begin, paused = perf_counter(), 0.0
     try:
-        for x, value, minorant in iterates(bound):
-            if minorant is not None:
-                bound.add(minorant)
-            if value < best:
-                best_x, best = x, value
-            _check_bound(bound, best)
-            dual = min(bound.value, best)
-            gap, seconds = best - dual, perf_counter() - start - paused
-            rows.append((len(rows), seconds, value, best, dual, gap))
+        for x, value, minorant in iterates(run.bound, memory) if status is None else ():
+            seconds = perf_counter() - begin - paused
+            row = run.add(x, value, minorant, seconds)
+            kept = dict(memory)
             if callback is not None:
                 before = perf_counter()
                 shown = x.view()
                 shown.flags.writeable = False
-                stop = callback(State(len(rows) - 1, seconds, shown, value, best, dual, gap))
+                stop = callback(State(int(row[0]), row[1], row[2], shown, *row[3:]))
                 paused += perf_counter() - before
                 if stop is True:
                     status = "stopped"
                     break
-            if gap <= max(tol * abs(best), _ABSOLUTE_GAP):
-                status = "optimal"
-            elif not value <= _DIVERGED * (1 + rows[0][2]):
-                status = "diverged"
-            elif len(rows) > max_iter:
-                status = "max_iter"
-            elif seconds >= limit:
+            status = run.verdict(tol, max_iter)
+            if status is None and seconds >= limit:
                 status = "max_time"
-            else:
-                continue
-            break
+            if status is not None:
+                break
+        else:
+            status = status or "finished"
     except KeyboardInterrupt:
-        if not rows:
+        if not run.rows:
             raise
         status = "interrupted"
-    columns = np.array(rows)
-    trace = {name: columns[:, j].copy() for j, name in enumerate(TRACE_COLUMNS)}
-    dual, gap = rows[-1][4], rows[-1][5]
-    return Result(
-        best_x.reshape(problem.shape).copy(),
-        best,
-        dual,
-        gap,
-        status,
-        _message(status, gap, best),
-        len(rows) - 1,
-        trace,
-        method,
-    )
+    return run.result(status or "finished", kept)
+
+
+class _Run:
+    """What is known of a solve so far: trace, best point, bound."""
+
+    def __init__(self, method: str, problem: Problem, resume: Result | None) -> None:
+        self.bound = LowerBound(problem)
+        self.rows: list[tuple[float, ...]] = []
+        self.best_x, self.best = problem.center, math.inf
+        self.memory: Memory = {}
+        self._method, self._problem = method, problem
+        self._seconds = 0.0
+        self._passes = problem.passes
+        if resume is not None:
+            self._go_on(resume)
+
+    def _go_on(self, resume: Result) -> None:
+        if resume.method != self._method:
+            raise ValueError(
+                f"resume is a result of {resume.method}; {self._method} cannot go on from it: "
+                "pass x0=resume.x instead"
+            )
+        if resume.x.shape != self._problem.shape:
+            raise ValueError(
+                f"resume belongs to a problem of shape {resume.x.shape}, this one has {self._problem.shape}"
+            )
+        self.rows = [
+            tuple(float(entry) for entry in row)
+            for row in zip(*(resume.trace[name] for name in TRACE_COLUMNS), strict=True)
+        ]
+        self.best_x, self.best = resume.x.ravel(), resume.value
+        self.bound.restore(resume.state["bound"])
+        self.memory = dict(resume.state["memory"])
+        self._seconds = self.rows[-1][1]
+        self._passes -= self.rows[-1][2]
+
+    def add(self, x: Float64s, value: float, minorant: Minorant | None, seconds: float) -> tuple[float, ...]:
+        if minorant is not None:
+            self.bound.add(minorant)
+        if value < self.best:
+            self.best_x, self.best = x, value
+        _check_bound(self.bound, self.best)
+        dual = min(self.bound.value, self.best)
+        passes = self._problem.passes - self._passes
+        row = (
+            len(self.rows),
+            self._seconds + seconds,
+            passes,
+            value,
+            self.best,
+            dual,
+            self.best - dual,
+        )
+        self.rows.append(row)
+        return row
+
+    def verdict(self, tol: float, max_iter: int) -> str | None:
+        """Status if there is a reason to stop."""
+        if not self.rows:
+            return None
+        _, _, _, value, best, _, gap = self.rows[-1]
+        if gap <= max(tol * abs(best), _ABSOLUTE_GAP):
+            return "optimal"
+        if not value <= _DIVERGED * (1 + self.rows[0][3]):
+            return "diverged"
+        if len(self.rows) > max_iter:
+            return "max_iter"
+        return None
+
+    def result(self, status: str, memory: Memory) -> Result:
+        columns = np.array(self.rows)
+        trace = {name: columns[:, j].copy() for j, name in enumerate(TRACE_COLUMNS)}
+        dual, gap = self.rows[-1][5:]
+        return Result(
+            self.best_x.reshape(self._problem.shape).copy(),
+            self.best,
+            dual,
+            gap,
+            status,
+            _message(status, gap, self.best),
+            len(self.rows) - 1,
+            trace,
+            self._method,
+            {"bound": self.bound.state(), "memory": memory},
+        )
 
 
 def _check_bound(bound: LowerBound, best: float) -> None:

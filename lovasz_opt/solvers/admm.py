@@ -10,13 +10,14 @@ from numpy.typing import ArrayLike
 from .._validation import as_step
 from .._vectors import norm
 from ..problems import Problem
-from ._driver import Callback, Iterate, LowerBound, drive, starting_point
+from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
 from .result import Result
 
 #: One change of ρ is at most by this factor.
 _BALANCE = 5.0
 _TINY = 1e-300
+_STATE = ("penalty", "F", "y", "adjoint_F", "adjoint_y", "iteration", "next_change")
 
 
 def admm(
@@ -30,6 +31,7 @@ def admm(
     max_time: float | None = None,
     callback: Callback | None = None,
     x0: ArrayLike | None = None,
+    resume: Result | None = None,
 ) -> Result:
     r"""ADMM on min μ/2‖v − v₀‖² + ℓ(F) subject to F = Av: a ridge step, then one exact prox per image.
 
@@ -43,7 +45,7 @@ def admm(
         Balance the relative primal and dual residuals by changing ρ, in iterations ever further apart.
     over_relaxation : float
         In (0, 2); 1 is plain ADMM.
-    tol, max_iter, max_time, callback, x0
+    tol, max_iter, max_time, callback, x0, resume
         As for `subgradient`.
 
     Returns
@@ -82,17 +84,25 @@ def admm(
     fixed = None if rho is None else as_step(rho, "rho")
     start = starting_point(pb, x0)
 
-    def iterates(bound: LowerBound) -> Iterator[Iterate]:
-        value, _, minorant = pb.linearise(start)
-        yield start, value, minorant
-        F = pb.apply(start)
-        g = pb.loss_and_subgradient(F)[1]
-        # Both 1 per margin and ‖g‖ are natural units, so their ratio is a scale-free first guess.
-        penalty = fixed or norm(g) / max(F.size, 1) ** 0.5 or 1.0
-        # y is the scaled multiplier: penalty·y is a subgradient of the loss at F.
-        y = g / penalty
-        adjoint_F, adjoint_y = pb.gram(start), pb.adjoint(y)
-        iteration, next_change = 0, 1
+    def iterates(bound: LowerBound, memory: Memory) -> Iterator[Iterate]:
+        if not memory:
+            F = pb.apply(start)
+            loss, g = pb.loss_and_subgradient(F)
+            slope = pb.adjoint(g)
+            # Both 1 per margin and ‖g‖ are natural units, so their ratio is a scale-free first guess.
+            penalty = fixed or norm(g) / max(F.size, 1) ** 0.5 or 1.0
+            # y is the scaled multiplier: penalty·y is a subgradient of the loss at F.
+            memory.update(
+                penalty=penalty,
+                F=F,
+                y=g / penalty,
+                adjoint_F=pb.gram(start),
+                adjoint_y=slope / penalty,
+                iteration=0,
+                next_change=1,
+            )
+            yield start, pb.quadratic(start) + loss, pb.minorant(g, slope)
+        penalty, F, y, adjoint_F, adjoint_y, iteration, next_change = (memory[name] for name in _STATE)
         while True:
             iteration += 1
             v = pb.ridge(penalty, adjoint_F - adjoint_y)
@@ -107,7 +117,7 @@ def admm(
                 over_relaxation * pb.gram(v) + (1 - over_relaxation) * adjoint_F + previous_y - adjoint_y
             )
             value = pb.quadratic(v) + pb.loss(scores)
-            yield v, value, pb.minorant(penalty * y, penalty * adjoint_y)
+            minorant = pb.minorant(penalty * y, penalty * adjoint_y)
             if adapt and iteration == next_change:
                 size = max(norm(scores), norm(F_new), _TINY)
                 factor = _balance(norm(scores - F_new) / size, norm(F_new - F) / max(norm(y), _TINY))
@@ -115,8 +125,20 @@ def admm(
                 # Ever rarer, else convergence is not assured.
                 next_change += 1 + next_change // 2
             F = F_new
+            now = (penalty, F, y, adjoint_F, adjoint_y, iteration, next_change)
+            memory.update(zip(_STATE, now, strict=True))
+            yield v, value, minorant
 
-    return drive("admm", pb, iterates, tol=tol, max_iter=max_iter, max_time=max_time, callback=callback)
+    return drive(
+        "admm",
+        pb,
+        iterates,
+        tol=tol,
+        max_iter=max_iter,
+        max_time=max_time,
+        callback=callback,
+        resume=resume,
+    )
 
 
 def _balance(primal: float, dual: float) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from numpy.typing import ArrayLike
 
 from ..problems import ImageProx
-from ._driver import Callback, Iterate, LowerBound, drive, starting_point
+from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
 from .result import Result
 
@@ -20,6 +20,7 @@ def prox(
     max_time: float | None = None,
     callback: Callback | None = None,
     x0: ArrayLike | None = None,
+    resume: Result | None = None,
 ) -> Result:
     r"""Solve a proximal problem by its exact prox: one iteration, any accuracy.
 
@@ -35,6 +36,8 @@ def prox(
         Called with a `State` at the start and at the solution.
     x0 : array, optional
         Only where iteration 0 is evaluated; the solution does not depend on it.
+    resume : Result, optional
+        As for `subgradient`.
 
     Returns
     -------
@@ -55,10 +58,14 @@ def prox(
     require("prox", pb, "solve_exact")
     start = starting_point(pb, x0)
 
-    def iterates(bound: LowerBound) -> Iterator[Iterate]:
-        value, _, minorant = pb.linearise(start)
-        yield start, value, minorant
+    def iterates(bound: LowerBound, memory: Memory) -> Iterator[Iterate]:
+        if not memory:
+            value, _, minorant = pb.linearise(start)
+            memory["started"] = True
+            yield start, value, minorant
         solution, s = pb.solve_exact()
         yield solution.ravel(), pb.value(solution), pb.minorant(pb.dual_scores(s))
 
-    return drive("prox", pb, iterates, tol=tol, max_iter=max_iter, max_time=max_time, callback=callback)
+    return drive(
+        "prox", pb, iterates, tol=tol, max_iter=max_iter, max_time=max_time, callback=callback, resume=resume
+    )

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from .._validation import as_step
 from ..problems import ImageProx
-from ._driver import Callback, Iterate, LowerBound, drive, starting_point
+from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
 from .result import Result
 
@@ -22,6 +22,7 @@ def proximal_gradient(
     max_time: float | None = None,
     callback: Callback | None = None,
     x0: ArrayLike | None = None,
+    resume: Result | None = None,
 ) -> Result:
     r"""Proximal gradient, v ← prox_{τℓ/μ}(v − τ(v − v₀)): errors shrink by |1 − τ| an iteration.
 
@@ -31,7 +32,7 @@ def proximal_gradient(
         Anything with `prox`: the loss in the variable itself must have an exact prox.
     step_size : float
         τ in (0, 2), in units of 1/μ. At τ = 1 the first iteration is the exact solution, for any start.
-    tol, max_iter, max_time, callback, x0
+    tol, max_iter, max_time, callback, x0, resume
         As for `subgradient`.
 
     Returns
@@ -58,15 +59,24 @@ def proximal_gradient(
         raise ValueError(f"step_size is {step_size}; it must be below 2 for convergence")
     start = starting_point(pb, x0)
 
-    def iterates(bound: LowerBound) -> Iterator[Iterate]:
-        value, _, minorant = pb.linearise(start)
-        yield start, value, minorant
-        x, step = start, tau / pb.strong_convexity
+    def iterates(bound: LowerBound, memory: Memory) -> Iterator[Iterate]:
+        if not memory:
+            value, _, minorant = pb.linearise(start)
+            memory["x"] = start
+            yield start, value, minorant
+        x, step = memory["x"], tau / pb.strong_convexity
         while True:
             moved = x - tau * (x - pb.center)
-            x = pb.prox(moved, step)
+            x = memory["x"] = pb.prox(moved, step)
             yield x, pb.value(x), pb.minorant(pb.apply(moved - x) / step)
 
     return drive(
-        "proximal_gradient", pb, iterates, tol=tol, max_iter=max_iter, max_time=max_time, callback=callback
+        "proximal_gradient",
+        pb,
+        iterates,
+        tol=tol,
+        max_iter=max_iter,
+        max_time=max_time,
+        callback=callback,
+        resume=resume,
     )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from .._validation import Float64s
 
 #: Columns of a trace, one row per iteration.
-TRACE_COLUMNS = ("iteration", "seconds", "value", "best", "dual", "gap")
+TRACE_COLUMNS = ("iteration", "seconds", "passes", "value", "best", "dual", "gap")
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,8 @@ class State:
         0 at the starting point.
     seconds : float
         Since the start, callbacks excluded.
+    passes : float
+        Passes over the data: products with the features or their transpose, in units of all pixels.
     x : (n,) ndarray
         The current candidate, read-only.
     value, best, dual, gap : float
@@ -28,6 +36,7 @@ class State:
 
     iteration: int
     seconds: float
+    passes: float
     x: Float64s
     value: float
     best: float
@@ -62,9 +71,12 @@ class Result:
     nit : int
         Iterations done; the starting point is iteration 0.
     trace : dict of str to (nit + 1,) ndarray
-        Columns iteration, seconds, value (of this iteration's candidate), best, dual, gap.
+        Columns iteration, seconds, passes (over the data), value (of this iteration's candidate), best, dual,
+        gap.
     method : str
         Name of the method.
+    state : dict
+        What the method needs to go on: pass the result as `resume` to the same method on the same problem.
 
     Examples
     --------
@@ -72,6 +84,14 @@ class Result:
     >>> r = solvers.prox(problems.ImageProx([0.5, -0.2, 0.3], [1, 1, 0], gamma=1.0))
     >>> r.status, r.nit, bool(r.gap <= 1e-14)
     ('optimal', 1, True)
+
+    A run in two parts is the same run:
+
+    >>> pb = problems.ImageProx([0.5, -0.2, 0.3], [1, 1, 0], gamma=1.0)
+    >>> half = solvers.subgradient(pb, max_iter=10, tol=0)
+    >>> rest, whole = (solvers.subgradient(pb, max_iter=20, tol=0, resume=r) for r in (half, None))
+    >>> rest.nit, bool((rest.x == whole.x).all())
+    (20, True)
     """
 
     x: Float64s
@@ -83,6 +103,7 @@ class Result:
     nit: int
     trace: dict[str, Float64s] = field(repr=False)
     method: str
+    state: dict[str, Any] = field(repr=False)
 
     @property
     def relative_gap(self) -> float:
@@ -93,3 +114,81 @@ class Result:
     def success(self) -> bool:
         """Whether the certified gap is within the tolerance asked for."""
         return self.status == "optimal"
+
+    def save(self, path: str | Path) -> None:
+        """Write the result to a file that `load` reads; an older file is replaced in one step.
+
+        Parameters
+        ----------
+        path : str or Path
+            NumPy's npz format; nothing in it is pickled.
+        """
+        arrays: dict[str, Any] = {"x": self.x}
+        arrays |= {f"trace/{name}": column for name, column in self.trace.items()}
+        plain = {name: getattr(self, name) for name in _PLAIN}
+        plain["state"] = _without_arrays(self.state, "state", arrays)
+        target = Path(path)
+        partial = target.with_name(target.name + ".part")
+        with partial.open("wb") as stream:
+            np.savez(stream, plain=np.array(json.dumps(plain)), **arrays)
+        partial.replace(target)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Result:
+        """Read a result that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Result
+
+        Raises
+        ------
+        ValueError
+            If the file is no saved result.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            plain = json.loads(str(arrays["plain"]))
+            return cls(
+                x=arrays["x"],
+                trace={name: arrays[f"trace/{name}"] for name in TRACE_COLUMNS},
+                state=_with_arrays(plain.pop("state"), "state", arrays),
+                **plain,
+            )
+        except (KeyError, TypeError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+            raise ValueError(f"{path} is no saved result; write one with Result.save") from error
+
+
+#: Fields that are plain numbers and strings.
+_PLAIN = ("value", "dual", "gap", "status", "message", "nit", "method")
+
+
+def _without_arrays(state: dict[str, Any], prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """What JSON can hold of a state; its arrays go to `arrays` under names made of the keys."""
+    plain: dict[str, Any] = {}
+    for key, entry in state.items():
+        name = f"{prefix}/{key}"
+        if isinstance(entry, np.ndarray):
+            arrays[name] = entry
+        elif isinstance(entry, dict):
+            plain[key] = _without_arrays(entry, name, arrays)
+        else:
+            plain[key] = entry.item() if isinstance(entry, np.generic) else entry
+    return plain
+
+
+def _with_arrays(plain: dict[str, Any], prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    state = {
+        key: _with_arrays(entry, f"{prefix}/{key}", arrays) if isinstance(entry, dict) else entry
+        for key, entry in plain.items()
+    }
+    for name, array in arrays.items():
+        parent, _, key = name.rpartition("/")
+        if parent == prefix:
+            state[key] = array
+    return state

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .._validation import Float64s, as_step
 from .._vectors import dot, norm
 from ..problems import LinearHingeRisk
-from ._driver import Callback, Iterate, LowerBound, drive, starting_point
+from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
 from .result import Result
 
@@ -34,6 +34,7 @@ def ssnal(
     max_time: float | None = None,
     callback: Callback | None = None,
     x0: ArrayLike | None = None,
+    resume: Result | None = None,
 ) -> Result:
     r"""Semismooth Newton augmented Lagrangian method on min μ/2‖v − v₀‖² + ℓ(F) subject to F = Av.
 
@@ -91,7 +92,7 @@ def ssnal(
     start = starting_point(pb, x0)
     mu = pb.strong_convexity
 
-    def iterates(bound: LowerBound) -> Iterator[Iterate]:
+    def iterates(bound: LowerBound, memory: Memory) -> Iterator[Iterate]:
         v = start
         value, _, minorant = pb.linearise(v)
         yield v, value, minorant

@@ -12,13 +12,13 @@ from numpy.typing import ArrayLike
 from .._validation import as_step
 from .._vectors import dot
 from ..problems import Problem
-from ._driver import Callback, Iterate, LowerBound, drive, starting_point
+from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
 from .result import Result
 
-Rule = Literal["constant", "sqrt", "strong", "polyak"]
+Rule = Literal["constant", "sqrt", "strong", "polyak", "normalised"]
 Average = Literal["uniform", "weighted"]
-_RULES = ("constant", "sqrt", "strong", "polyak")
+_RULES = ("constant", "sqrt", "strong", "polyak", "normalised")
 _AVERAGES = ("uniform", "weighted")
 
 
@@ -33,6 +33,7 @@ def subgradient(
     max_time: float | None = None,
     callback: Callback | None = None,
     x0: ArrayLike | None = None,
+    resume: Result | None = None,
 ) -> Result:
     r"""Subgradient descent, v ← v − α_k g_k with g_k a subgradient at v.
 
@@ -40,9 +41,10 @@ def subgradient(
     ----------
     pb : Problem
         Anything with `linearise`.
-    step : {"constant", "sqrt", "strong", "polyak"}
-        With η = `step_size` and μ the strong convexity: α_k = η; η/√k; η/(μk); or Polyak's
-        η (P(v) − D)/‖g‖², in which D is the certified lower bound known so far, since the optimum is not.
+    step : {"constant", "sqrt", "strong", "polyak", "normalised"}
+        With η = `step_size` and μ the strong convexity: α_k = η; η/√k; η/(μk); Polyak's η (P(v) − D)/‖g‖², in
+        which D is the certified lower bound known so far, since the optimum is not; or η/(√k ‖g‖), which
+        moves by η/√k whatever the scale of the objective.
     step_size : float
         η > 0.
     average : {None, "uniform", "weighted"}
@@ -56,6 +58,9 @@ def subgradient(
         Called with a `State` after each iteration; returning True stops.
     x0 : array, optional
         Start; by default the minimiser of the quadratic.
+    resume : Result, optional
+        Outcome of an earlier call on the same problem, from which to go on: the same iterates, trace and
+        bound as one long run. `max_iter` counts the iterations of both, `max_time` the seconds of this call.
 
     Returns
     -------
@@ -89,17 +94,13 @@ def subgradient(
     eta = as_step(step_size, "step_size")
     start = starting_point(pb, x0)
 
-    def iterates(bound: LowerBound) -> Iterator[Iterate]:
-        x = mean = start
-        k = 0
+    def iterates(bound: LowerBound, memory: Memory) -> Iterator[Iterate]:
+        if not memory:
+            value, g, minorant = pb.linearise(start)
+            memory.update(x=start, mean=start, g=g, value=value, k=1)
+            yield start, value, minorant
+        x, mean, g, value, k = (memory[name] for name in ("x", "mean", "g", "value", "k"))
         while True:
-            k += 1
-            value, g, minorant = pb.linearise(x)
-            if average is None or k == 1:
-                yield x, value, minorant
-            else:
-                mean = mean + (x - mean) * (1 / k if average == "uniform" else 2 / (k + 1))
-                yield mean, pb.value(mean), minorant
             norm2 = dot(g, g)
             if norm2 == 0 or not math.isfinite(norm2):
                 return
@@ -109,10 +110,28 @@ def subgradient(
                 alpha = eta / math.sqrt(k)
             elif step == "strong":
                 alpha = eta / (pb.strong_convexity * k)
+            elif step == "normalised":
+                alpha = eta / math.sqrt(k * norm2)
             else:
                 alpha = eta * max(value - bound.value, 0.0) / norm2
             x = np.subtract(x, alpha * g)
+            k += 1
+            value, g, minorant = pb.linearise(x)
+            if average is not None:
+                mean = mean + (x - mean) * (1 / k if average == "uniform" else 2 / (k + 1))
+            memory.update(x=x, mean=mean, g=g, value=value, k=k)
+            if average is None:
+                yield x, value, minorant
+            else:
+                yield mean, pb.value(mean), minorant
 
     return drive(
-        "subgradient", pb, iterates, tol=tol, max_iter=max_iter, max_time=max_time, callback=callback
+        "subgradient",
+        pb,
+        iterates,
+        tol=tol,
+        max_iter=max_iter,
+        max_time=max_time,
+        callback=callback,
+        resume=resume,
     )
