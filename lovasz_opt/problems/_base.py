@@ -90,6 +90,11 @@ class Problem(ABC):
     def ridge(self, rho: float, target: Float64s) -> Float64s:
         """argmin_v μ/2‖v − v₀‖² + ρ/2‖Av‖² − ρ⟨target, v⟩."""
 
+    @property
+    @abstractmethod
+    def squared_norm(self) -> float:
+        """‖A‖², the largest eigenvalue of AᵀA: the gradient of v ↦ e(Av) is ‖A‖²/γ-Lipschitz for envelopes e."""
+
     @abstractmethod
     def loss(self, scores: Float64s) -> float:
         """ℓ at flat scores."""

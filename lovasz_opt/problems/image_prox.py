@@ -85,6 +85,10 @@ class ImageProx(Problem):
             return (self.center + rho * target) / (1 + rho)
         return (self.center + rho * target) / (1 + rho * self._valid)
 
+    @property
+    def squared_norm(self) -> float:
+        return 1.0
+
     def loss(self, scores: Float64s) -> float:
         return self.gamma * float(self._hinge(scores)) if self._hinge else 0.0
 

@@ -132,6 +132,10 @@ class LinearHingeRisk(Problem):
         values, vectors = np.linalg.eigh(self._gram)
         return np.maximum(values, 0), vectors
 
+    @property
+    def squared_norm(self) -> float:
+        return float(self._eigen[0][-1])
+
     def gram(self, v: Float64s) -> Float64s:
         return times(self._gram, v)
 
