@@ -174,7 +174,7 @@ def test_float32_features_stay_float32_and_give_the_same_problem():
     targets = [rng.random(p) < 0.5 for p in (30, 20)]
     single = LinearHingeRisk(features, targets)
     double = LinearHingeRisk([X.astype(np.float64) for X in features], targets)
-    assert single._stack.dtype == np.float32
+    assert single._features._blocks[0].codes.dtype == np.float32
     v = rng.standard_normal(5)
     assert single.value(v) == pytest.approx(double.value(v), rel=1e-13)
     np.testing.assert_allclose(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 
 from numba import njit
@@ -20,16 +21,18 @@ def _sources() -> str:
 _SOURCES = _sources()
 
 
-def kernel(function):
+def kernel(function=None, *, fastmath=False):
     """Compile a kernel on its first call in machine code that is kept for later processes.
 
     Where neither the package, nor NUMBA_CACHE_DIR, nor the user's cache directory can be written, every
-    process compiles anew.
+    process compiles anew. `fastmath` is what Numba knows by this name.
     """
+    if function is None:
+        return partial(kernel, fastmath=fastmath)
     # The code on disk contains the kernels that this one calls, and Numba looks for changes in its own file
     # only: the name of the code tells the state of all of them.
     function.__qualname__ += f"_{_SOURCES}"
     try:
-        return njit(cache=True, **_OPTIONS)(function)
+        return njit(cache=True, fastmath=fastmath, **_OPTIONS)(function)
     except RuntimeError:
-        return njit(**_OPTIONS)(function)
+        return njit(fastmath=fastmath, **_OPTIONS)(function)

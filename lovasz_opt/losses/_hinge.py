@@ -131,6 +131,13 @@ class LovaszHinge:
         loss._prepare(flat_codes(labels, ignore, "labels"), Layout.of(labels, per_image, "labels"), None)
         return loss
 
+    @classmethod
+    def _of_flat(cls, codes: Codes, offsets: Ints) -> LovaszHinge:
+        """The loss of images that lie one behind the other in flat arrays; some may have no pixel."""
+        loss = cls.__new__(cls)
+        loss._prepare(codes, Layout((codes.shape,), False, offsets), None)
+        return loss
+
     def _prepare(self, codes: Codes, layout: Layout, weights: Images | None) -> None:
         self.shape = layout.shape
         self.n_images = layout.n_images

@@ -1,7 +1,8 @@
 """Regularised Lovász hinge risks over images: value, subgradient, dual bound and certified gap."""
 
 from ._base import Minorant, Pools, Problem
+from ._features import Quantised
 from .image_prox import ImageProx
 from .linear_hinge import LinearHingeRisk
 
-__all__ = ["ImageProx", "LinearHingeRisk", "Minorant", "Pools", "Problem"]
+__all__ = ["ImageProx", "LinearHingeRisk", "Minorant", "Pools", "Problem", "Quantised"]

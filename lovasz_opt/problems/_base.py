@@ -93,7 +93,7 @@ class Problem(ABC):
     @property
     @abstractmethod
     def squared_norm(self) -> float:
-        """‖A‖², the largest eigenvalue of AᵀA: the gradient of v ↦ e(Av) is ‖A‖²/γ-Lipschitz for envelopes e."""
+        """‖A‖², the largest eigenvalue of AᵀA: ‖A‖²/γ is the smoothness of an envelope e_γ(Av) in v."""
 
     @abstractmethod
     def loss(self, scores: Float64s) -> float:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import Bools, Float64s, as_scores, as_step, as_target
+from .._validation import Bools, Float64s, Ints, as_scores, as_step, as_target
 from .._vectors import times, transpose_times
+from ..kernels.hinge_pools import hinge_prox_pools_images
 from ..losses import LovaszHinge
-from ..sets._jaccard_prox import jaccard_prox_positive
+from ..losses._images import in_chunks
+from ..sets._jaccard_prox import Orders
 from ._base import Pools, Problem, image_iou
+from ._features import Block, Features, Quantised
+from ._grid import Bilinear, Grid, Pixels
 
-#: Rows of the features that are converted and multiplied at a time.
-_ROWS = 1 << 15
+#: Rows of the Newton matrix that are held in memory at a time.
+_ROWS = 1 << 14
+
+
+Upsampling = Literal["align_corners", "half_pixel"]
+_UPSAMPLINGS = ("align_corners", "half_pixel")
 
 
 class LinearHingeRisk(Problem):
@@ -28,15 +36,18 @@ class LinearHingeRisk(Problem):
     Parameters
     ----------
     features : sequence of (p_i, d) arrays
-        One row per pixel. There is no hidden intercept: add a constant column for one. float32 features are
-        kept in float32, and all sums are float64.
+        One row per pixel, or `Quantised` codes. There is no hidden intercept: add a constant column for one.
+        float32 features are kept in float32, and all sums are float64. Memory maps and codes are read where
+        they are and never copied as a whole; other arrays are copied once.
     targets : sequence of (p_i,) arrays of bool or {0, 1}
         Foreground masks; they may also hold `ignore`.
     l2 : float
         Ridge weight μ > 0.
     ignore : int, optional
-        Label of void pixels; their rows are dropped. An image with no valid pixel counts 0 and stays in the
-        mean.
+        Label of void pixels, which take no part. An image with no valid pixel counts 0 and stays in the mean.
+    upsample : {None, "align_corners", "half_pixel"}
+        Bilinear interpolation of the scores, as segmentation networks do: features[i] has the shape (h, w, d)
+        and targets[i] the shape (H, W). The corner pixels of both grids coincide, or their outer edges do.
 
     Attributes
     ----------
@@ -47,13 +58,14 @@ class LinearHingeRisk(Problem):
     ------
     ValueError, TypeError
         For no images, unequal numbers of images, rows or columns, non-finite features, labels outside
-        {0, 1, ignore}, or l2 ≤ 0.
+        {0, 1, ignore}, an unknown interpolation, or l2 ≤ 0.
 
     Notes
     -----
     The dual is max over s_i in the i-th polymatroid {s ≥ 0, s(A) ≤ Δ_i(A)} of
     −‖(1/n) Σ A_iᵀ s_i‖²/(2μ) + (1/n) Σ ⟨s_i, 1⟩ with A_i = −diag(y_i) X_i.
-    A value with subgradient costs two products with the stacked features and one sort per image.
+    A value with subgradient costs two products with the features and one sort per image; images and blocks
+    of rows are computed in as many threads as Numba may use, with the same result whatever their number.
 
     Examples
     --------
@@ -69,40 +81,116 @@ class LinearHingeRisk(Problem):
 
     def __init__(
         self,
-        features: Sequence[ArrayLike],
+        features: Sequence[ArrayLike | Quantised],
         targets: Sequence[ArrayLike],
         l2: float = 1e-3,
         ignore: int | None = None,
+        upsample: Upsampling | None = None,
     ) -> None:
-        self.strong_convexity = as_step(l2, "l2")
         if len(features) != len(targets):
             raise ValueError(
                 f"features holds {len(features)} images and targets {len(targets)}; give one mask per image"
             )
         if len(features) == 0:
             raise ValueError("features holds no image; give at least one")
-        blocks: list[Any] = []
+        if upsample not in (None, *_UPSAMPLINGS):
+            raise ValueError(f"upsample is {upsample!r}; choose None, {' or '.join(_UPSAMPLINGS)}")
+        blocks: list[Block] = []
         masks: list[Bools] = []
-        self._valid: list[Bools] = []
+        valid: list[Bools] = []
+        shapes: list[tuple[int, ...]] = []
         for i, (rows, labels) in enumerate(zip(features, targets, strict=True)):
-            block, mask, valid = _check_image(i, np.asarray(rows), np.asarray(labels), ignore)
-            if blocks and block.shape[1] != blocks[0].shape[1]:
+            array = rows if isinstance(rows, (Quantised, np.memmap)) else np.asarray(rows)
+            mask, use = _check_image(i, array.shape, np.asarray(labels), ignore, upsample)
+            block = Block.of(array, f"features[{i}]")
+            if blocks and block.n_features != blocks[0].n_features:
                 raise ValueError(
-                    f"features[{i}] has {block.shape[1]} columns and features[0] has {blocks[0].shape[1]}; "
-                    "all images need the same features"
+                    f"features[{i}] has {block.n_features} columns and features[0] has "
+                    f"{blocks[0].n_features}; all images need the same features"
                 )
             blocks.append(block)
             masks.append(mask)
-            self._valid.append(valid)
-        self._stack = np.concatenate(blocks)
-        bounds = np.concatenate([[0], np.cumsum([len(mask) for mask in masks])])
-        self._slices = [slice(int(a), int(b)) for a, b in pairwise(bounds)]
-        self._hinges = [LovaszHinge(mask) if mask.size else None for mask in masks]
-        self._signs = np.where(np.concatenate(masks), 1.0, -1.0)
-        self.n_images, self.n_pixels, self.n_features = len(blocks), *self._stack.shape
-        self.center = np.zeros(self.n_features)
-        self._kink = -self._signs
+            valid.append(use)
+            shapes.append(array.shape)
+        used = [np.flatnonzero(use) for use in valid]
+        grid: Grid
+        if upsample is not None:
+            fine = [use.shape for use in valid]
+            coarse = [shape[:2] for shape in shapes]
+            grid = Bilinear(coarse, fine, used, upsample == "align_corners")  # type: ignore[arg-type]
+        elif any(isinstance(rows, (Quantised, np.memmap)) for rows in features):
+            grid = Pixels(
+                [None if use.all() else index for use, index in zip(valid, used, strict=True)],
+                [use.size for use in valid],
+            )
+        else:
+            # Dense features in memory: one matrix without the rows of void pixels.
+            stack = np.concatenate(
+                [b.codes if use.all() else b.codes[use] for b, use in zip(blocks, valid, strict=True)]
+            )
+            blocks = [Block(stack, 1.0, 0.0, False)]
+            grid = Pixels([None] * len(used), [len(index) for index in used])
+        self._set(Features(blocks), grid, masks, valid, as_step(l2, "l2"), None)
+
+    def _set(
+        self,
+        features: Features,
+        grid: Grid,
+        masks: list[Bools],
+        valid: list[Bools],
+        l2: float,
+        center: Float64s | None,
+    ) -> None:
+        self._features, self._grid, self._masks, self._valid = features, grid, masks, valid
+        self.n_images, self.n_pixels, self.n_features = len(masks), grid.n_pixels, features.n_features
+        self.strong_convexity = l2
+        self.center = np.zeros(self.n_features) if center is None else center
         self.shape = (self.n_features,)
+        foreground = np.concatenate(masks)
+        self._signs = np.where(foreground, 1.0, -1.0)
+        self._codes = foreground.view(np.uint8)
+        self._slices = [slice(int(a), int(b)) for a, b in pairwise(grid.offsets)]
+        self._hinge = LovaszHinge._of_flat(self._codes, grid.offsets)
+        self._parent: LinearHingeRisk | None = None
+        self._kink = -self._signs if center is None else self.apply(center) - self._signs
+        self.passes = 0.0
+
+    def batch(
+        self, images: Sequence[int], center: Float64s | None = None, l2: float | None = None
+    ) -> LinearHingeRisk:
+        """The risk of some images alone, with another quadratic: what stochastic methods look at.
+
+        Parameters
+        ----------
+        images : sequence of int
+            Numbers of the images; one may occur several times.
+        center : (d,) ndarray, optional
+            Minimiser v₀ of the quadratic; 0 by default.
+        l2 : float, optional
+            Weight of the quadratic; that of this problem by default.
+
+        Returns
+        -------
+        LinearHingeRisk
+            l2/2‖v − v₀‖² plus the mean loss of these images. It shares their features; its passes over the
+            data are counted here as well.
+        """
+        chosen = [range(self.n_images)[i] for i in images]
+        if not chosen:
+            raise ValueError("images holds no image; give at least one")
+        rows = self._grid.row_offsets
+        part: LinearHingeRisk = type(self).__new__(type(self))
+        features = Features.joined([self._features.part(int(rows[i]), int(rows[i + 1])) for i in chosen])
+        part._set(
+            features,
+            self._grid.part(chosen),
+            [self._masks[i] for i in chosen],
+            [self._valid[i] for i in chosen],
+            self.strong_convexity if l2 is None else as_step(l2, "l2"),
+            center,
+        )
+        part._parent = self
+        return part
 
     def __repr__(self) -> str:
         return (
@@ -110,21 +198,22 @@ class LinearHingeRisk(Problem):
             f"l2={self.strong_convexity:g})"
         )
 
+    def _count(self, pixels: int) -> None:
+        self.passes += pixels / max(self.n_pixels, 1)
+        if self._parent is not None:
+            self._parent._count(pixels)
+
     def apply(self, v: Float64s) -> Float64s:
-        self.passes += 1
-        return times(self._stack, v)
+        self._count(self.n_pixels)
+        return self._grid.restrict(self._features.times(v))
 
     def adjoint(self, g: Float64s) -> Float64s:
-        self.passes += 1
-        return transpose_times(self._stack, g)
+        self._count(self.n_pixels)
+        return self._features.transpose_times(self._grid.extend(g))
 
     @cached_property
     def _gram(self) -> Float64s:
-        gram = np.zeros((self.n_features, self.n_features))
-        for rows in self._slices:
-            block = self._stack[rows].astype(np.float64, copy=False)
-            gram += block.T @ block
-        return gram
+        return self._grid.gram(self._features)
 
     @cached_property
     def _eigen(self) -> tuple[Float64s, Float64s]:
@@ -141,65 +230,79 @@ class LinearHingeRisk(Problem):
 
     def ridge(self, rho: float, target: Float64s) -> Float64s:
         values, vectors = self._eigen
-        return times(vectors, rho * transpose_times(vectors, target) / (self.strong_convexity + rho * values))
+        pulled = rho * target + self.strong_convexity * self.center
+        return times(vectors, transpose_times(vectors, pulled) / (self.strong_convexity + rho * values))
 
     def loss(self, scores: Float64s) -> float:
-        return sum(float(hinge(scores[rows])) for hinge, rows in self._images()) / self.n_images
+        return float(self._hinge._images(scores)[0].mean())
 
     def loss_and_subgradient(self, scores: Float64s) -> tuple[float, Float64s]:
-        total, g = 0.0, np.empty_like(scores)
-        for hinge, rows in self._images():
-            value, g[rows] = hinge.value_and_subgradient(scores[rows])
-            total += float(value)
-        g /= self.n_images
-        return total / self.n_images, g
+        values, g = self._hinge._images(scores)
+        return float(values.mean()), np.asarray(g, dtype=np.float64)
 
     def prox_loss(self, scores: Float64s, gamma: float) -> Float64s:
-        out = np.empty_like(scores)
-        for hinge, rows in self._images():
-            out[rows] = hinge.prox(scores[rows], gamma / self.n_images)
-        return out
+        step = gamma / self.n_images
+        return self._hinge._exact_prox(scores, step, None, Orders.none(self.n_images))
 
     def prox_loss_pools(self, scores: Float64s, gamma: float) -> tuple[Float64s, Pools]:
         """`prox_loss` and where its Jacobian is not the identity."""
-        out = np.empty_like(scores)
-        pinned, pooled, sizes = [], [], [np.zeros(0, dtype=np.int64)]
-        for rows in self._slices:
-            if rows.start == rows.stop:
-                continue
-            signs = self._signs[rows]
-            x = 1.0 - signs * scores[rows]
-            z, labels = jaccard_prox_positive(signs > 0, x, gamma / self.n_images)
-            out[rows] = np.where(z == x, scores[rows], signs * (1.0 - z))
-            pinned.append(rows.start + np.flatnonzero((x > 0) & (z <= 0)))
-            labels[z <= 0] = -1
-            counts = np.bincount(labels + 1)
-            counts[0] = 0
-            members = np.flatnonzero(counts[labels + 1] > 1)
-            pooled.append(rows.start + members[np.argsort(labels[members], kind="stable")])
-            sizes.append(counts[counts > 1])
-        stops = np.cumsum(np.concatenate(sizes))
-        starts = np.concatenate([stops[:1] * 0, stops[:-1]])
-        return out, Pools(np.concatenate(pinned), np.concatenate(pooled), starts)
+        out = np.empty(self.n_pixels)
+        pinned, pooled, sizes = (np.empty(self.n_pixels, dtype=np.int64) for _ in range(3))
+        counts = np.zeros((self.n_images, 3), dtype=np.int64)
+        offsets, step = self._grid.offsets, gamma / self.n_images
+
+        def run(start: int, stop: int) -> None:
+            hinge_prox_pools_images(
+                scores, self._codes, offsets, step, start, stop, out, pinned, pooled, sizes, counts
+            )
+
+        in_chunks(run, offsets)
+        found = [
+            np.concatenate([part[a : a + k] for a, k in zip(offsets[:-1], counts[:, j], strict=True)])
+            for j, part in enumerate((pinned, pooled, sizes))
+        ]
+        stops = np.cumsum(found[2])
+        return out, Pools(found[0], found[1], stops - found[2])
 
     def newton_matrix(self, pools: Pools, penalty: float) -> Float64s:
         """μI + penalty·Aᵀ(I − J)A for the Jacobian J that `pools` describes; O(k d²) for k listed scores."""
         matrix = self.strong_convexity * np.eye(self.n_features)
         for start in range(0, len(pools.pinned), _ROWS):
-            block = self._stack[pools.pinned[start : start + _ROWS]].astype(np.float64, copy=False)
+            block = self._rows(pools.pinned[start : start + _ROWS])
             matrix += penalty * (block.T @ block)
-        if len(pools.starts):
-            rows = self._signs[pools.pooled, None] * self._stack[pools.pooled]
-            sizes = np.diff(np.append(pools.starts, len(rows)))
-            means = np.add.reduceat(rows, pools.starts, axis=0) / sizes[:, None]
-            rows -= np.repeat(means, sizes, axis=0)
-            matrix += penalty * (rows.T @ rows)
+        stops = np.append(pools.starts, len(pools.pooled))[1:]
+        first = 0
+        while first < len(stops):
+            # Whole pools, as many as fit.
+            last = max(int(np.searchsorted(stops, pools.starts[first] + _ROWS, side="right")), first + 1)
+            members = pools.pooled[pools.starts[first] : stops[last - 1]]
+            if len(members) > _ROWS:
+                matrix += penalty * self._scatter(members)
+            else:
+                starts = pools.starts[first:last] - pools.starts[first]
+                rows = self._signs[members, None] * self._rows(members)
+                sizes = np.diff(starts, append=len(members))
+                means = np.add.reduceat(rows, starts, axis=0) / sizes[:, None]
+                rows -= np.repeat(means, sizes, axis=0)
+                matrix += penalty * (rows.T @ rows)
+            first = last
         return matrix
 
-    def _images(self) -> list[tuple[LovaszHinge, slice]]:
-        return [
-            (hinge, rows) for hinge, rows in zip(self._hinges, self._slices, strict=True) if hinge is not None
-        ]
+    def _scatter(self, pool: Ints) -> Float64s:
+        """Σ (r − r̄)(r − r̄)ᵀ over the signed rows r of one pool too large for memory."""
+        indicator = np.zeros(self.n_pixels)
+        indicator[pool] = self._signs[pool]
+        mean = self.adjoint(indicator) / len(pool)
+        total = np.zeros((self.n_features, self.n_features))
+        for start in range(0, len(pool), _ROWS):
+            members = pool[start : start + _ROWS]
+            rows = self._signs[members, None] * self._rows(members) - mean
+            total += rows.T @ rows
+        return total
+
+    def _rows(self, pixels: Ints) -> Float64s:
+        self._count(len(pixels))
+        return self._grid.rows(self._features, pixels)
 
     def dual_scores(self, s: Sequence[ArrayLike]) -> Float64s:
         if len(s) != self.n_images:
@@ -221,7 +324,7 @@ class LinearHingeRisk(Problem):
 
         Returns
         -------
-        list of (p_i,) ndarray of bool
+        list of ndarray of bool, one of the shape of every target
             False on void pixels.
         """
         positive = self.apply(self._point(v)) > 0
@@ -237,19 +340,22 @@ class LinearHingeRisk(Problem):
         return float(np.mean([image_iou(positive[rows], truth[rows]) for rows in self._slices]))
 
 
-def _check_image(i: int, rows: Any, labels: Any, ignore: int | None) -> tuple[Any, Bools, Bools]:
-    """The valid rows, their mask and the validity of the pixels of image i."""
-    if rows.ndim != 2:
+def _check_image(
+    i: int, shape: tuple[int, ...], labels: Any, ignore: int | None, upsample: Upsampling | None
+) -> tuple[Bools, Bools]:
+    """The mask of the valid pixels of image i, and which pixels are valid."""
+    axes = 2 if upsample is None else 3
+    if len(shape) != axes:
+        wanted = "(pixels, features)" if upsample is None else "(rows, columns, features) to interpolate"
+        raise ValueError(f"features[{i}] has shape {shape}, expected {wanted}; reshape it to {axes} axes")
+    if upsample is None and labels.shape != shape[:1]:
+        raise ValueError(f"targets[{i}] has shape {labels.shape}, expected {shape[:1]}: one label per row")
+    if upsample is not None and (labels.ndim != 2 or 0 in shape[:2]):
         raise ValueError(
-            f"features[{i}] has shape {rows.shape}, expected (pixels, features); reshape it to two axes"
+            f"targets[{i}] has shape {labels.shape} for features of shape {shape}; to interpolate, give "
+            "(H, W) labels and at least one row and column of features"
         )
-    if labels.shape != rows.shape[:1]:
-        raise ValueError(
-            f"targets[{i}] has shape {labels.shape}, expected {rows.shape[:1]}: one label per row"
-        )
-    if rows.shape[1] == 0:
+    if shape[-1] == 0:
         raise ValueError(f"features[{i}] has no column; a linear model needs at least one feature")
-    block, _ = as_scores(rows, f"features[{i}]")
     valid = np.ones(labels.shape, dtype=np.bool_) if ignore is None else np.asarray(labels != ignore)
-    mask = as_target(labels[valid], f"targets[{i}]")
-    return (block if valid.all() else block[valid]), mask, valid
+    return as_target(labels[valid], f"targets[{i}]"), valid
