@@ -118,7 +118,7 @@ def test_newton_matrix_is_the_derivative_of_the_gradient():
         return pb.strong_convexity * point + sigma * pb.adjoint(scores - F), pools
 
     ahead, behind = gradient(v + h * direction)[0], gradient(v - h * direction)[0]
-    matrix = pb.newton_matrix(gradient(v)[1], sigma)
+    matrix = pb.newton_matrix(gradient(v)[1], sigma) + pb.strong_convexity * np.eye(4)
     np.testing.assert_allclose(matrix @ direction, (ahead - behind) / (2 * h), rtol=1e-5)
 
 
@@ -127,8 +127,34 @@ def test_bad_input():
     with pytest.raises(ValueError, match=r"sigma is -1.0; it must be finite and > 0"):
         solvers.ssnal(pb, -1.0)
     with pytest.raises(
-        TypeError, match=r"ssnal needs a problem with .* \('prox_loss_pools'\); ImageProx has none"
+        TypeError, match=r"ssnal needs a problem with .* \('newton_system'\); ImageProx has none"
     ):
         solvers.ssnal(problems.ImageProx([0.5, 1.0], [1, 0], 1.0))
     assert solvers.ssnal(pb, max_iter=3, tol=1e-12).status == "max_iter"
     assert solvers.ssnal(pb, tol=0.0).status in ("finished", "optimal")
+
+
+def test_pools_too_large_for_memory(monkeypatch):
+    from lovasz_opt.problems import linear_hinge
+
+    pb = problems.LinearHingeRisk(*images(np.random.default_rng(7), n=3, p=50), l2=1e-2)
+    pools = pb.prox_loss_pools(pb.apply(np.zeros(4)), 1.0)[1]
+    assert np.diff(pools.starts, append=len(pools.pooled)).max() > 40
+    whole = pb.newton_matrix(pools, 0.3)
+    monkeypatch.setattr(linear_hinge, "_BYTES", 16 * 4 * 8)
+    np.testing.assert_allclose(pb.newton_matrix(pools, 0.3), whole, atol=1e-12 * np.abs(whole).max())
+
+
+def test_resume_is_the_same_run(tmp_path):
+    features, targets = images(np.random.default_rng(8))
+    whole = solvers.ssnal(problems.LinearHingeRisk(features, targets, l2=1e-4), tol=1e-11)
+    for k in (0, 1, whole.nit // 2, whole.nit - 1):
+        part = solvers.ssnal(problems.LinearHingeRisk(features, targets, l2=1e-4), max_iter=k, tol=1e-11)
+        assert part.status == "max_iter"
+        part.save(tmp_path / "part.npz")
+        kept = solvers.Result.load(tmp_path / "part.npz")
+        rest = solvers.ssnal(problems.LinearHingeRisk(features, targets, l2=1e-4), tol=1e-11, resume=kept)
+        assert rest.status == "optimal"
+        np.testing.assert_array_equal(rest.x, whole.x)
+        for column in ("iteration", "value", "dual", "gap"):
+            np.testing.assert_array_equal(rest.trace[column], whole.trace[column])

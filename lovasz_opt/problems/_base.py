@@ -43,16 +43,10 @@ class Pools(NamedTuple):
     starts: Ints
 
 
-class Problem(ABC):
-    r"""The minimisation of :math:`P(v) = \frac{\mu}{2}\|v - v_0\|^2 + \ell(Av)` with a certified lower bound.
+class Objective(ABC):
+    r"""A quadratic plus a convex loss of a point, :math:`P(v) = \frac{\mu}{2}\|v - v_0\|^2 + \ell(Av)`.
 
-    The loss ℓ on the scores Av is a weighted sum of Lovász hinges, so it is a support function:
-    ℓ(F) = max ⟨g, F − y⟩ over the g = −y∘s with y = ±1 and s in a product of scaled polymatroids. Each such g
-    is an affine `Minorant` of the loss, and the least value of the quadratic plus a minorant is a lower bound
-    of P: the dual objective. Greedy vectors, residuals of the prox and averages of them are all such g.
-
-    A subclass defines `loss`, `loss_and_subgradient`, `prox_loss` on flat scores, and the linear algebra
-    `apply`, `adjoint`, `gram` and `ridge`. Points v are flat float64 arrays inside; users see `shape`.
+    All that first-order methods look at. Points v are flat float64 arrays inside; users see `shape`.
 
     Attributes
     ----------
@@ -70,6 +64,86 @@ class Problem(ABC):
     center: Float64s
     shape: tuple[int, ...]
     passes: float = 0.0
+
+    @abstractmethod
+    def loss_at(self, v: Float64s) -> float:
+        """ℓ(Av)."""
+
+    @abstractmethod
+    def linearise(self, v: Float64s) -> tuple[float, Float64s, Minorant]:
+        """P(v), a subgradient of P, and the minorant of the loss that touches it at v, in one pass."""
+
+    def _point(self, v: ArrayLike) -> Float64s:
+        array, _ = as_scores(v, "v")
+        if array.shape != self.shape and array.shape != self.center.shape:
+            raise ValueError(f"v has shape {array.shape}, expected {self.shape}: one entry per variable")
+        return array.reshape(-1).astype(np.float64, copy=False)
+
+    def quadratic(self, v: Float64s) -> float:
+        """μ/2‖v − v₀‖²."""
+        step = v - self.center
+        return 0.5 * self.strong_convexity * dot(step, step)
+
+    def value(self, v: ArrayLike) -> float:
+        """Objective P(v).
+
+        Parameters
+        ----------
+        v : array of float
+            A point, of the problem's `shape` or flat.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            If v has another shape or is not finite.
+        """
+        point = self._point(v)
+        return self.quadratic(point) + self.loss_at(point)
+
+    def value_and_subgradient(self, v: ArrayLike) -> tuple[float, Float64s]:
+        """Objective and one of its subgradients, in one pass over the pixels.
+
+        Parameters
+        ----------
+        v : array of float
+            A point, of the problem's `shape` or flat.
+
+        Returns
+        -------
+        float
+            P(v).
+        ndarray of float64
+            A subgradient of the shape of v; the gradient wherever P is differentiable.
+        """
+        point = self._point(v)
+        value, subgradient, _ = self.linearise(point)
+        return value, subgradient.reshape(np.shape(v))
+
+    def lower_bound(self, minorant: Minorant) -> float:
+        """Least value of the quadratic plus a minorant: offset − ‖slope‖²/(2μ) ≤ min P."""
+        return minorant.offset - dot(minorant.slope, minorant.slope) / (2 * self.strong_convexity)
+
+    def minimiser_of_bound(self, minorant: Minorant) -> Float64s:
+        """The point v₀ − slope/μ where the quadratic plus a minorant is least: primal from dual."""
+        return self.center - minorant.slope / self.strong_convexity
+
+
+class Problem(Objective):
+    r"""An objective whose scores Av are at hand: a support function of them, with a certified lower bound.
+
+    The loss ℓ on the scores Av is a weighted sum of Lovász hinges, so it is a support function:
+    ℓ(F) = max ⟨g, F − y⟩ over the g = −y∘s with y = ±1 and s in a product of scaled polymatroids. Each such g
+    is an affine `Minorant` of the loss, and the least value of the quadratic plus a minorant is a lower bound
+    of P: the dual objective. Greedy vectors, residuals of the prox and averages of them are all such g.
+
+    A subclass defines `loss`, `loss_and_subgradient`, `prox_loss` on flat scores, and the linear algebra
+    `apply`, `adjoint`, `gram` and `ridge`.
+    """
+
     _signs: Float64s
     #: Av₀ − y: a dual g has the offset ⟨g, Av₀ − y⟩.
     _kink: Float64s
@@ -125,58 +199,10 @@ class Problem(ABC):
         float
         """
 
-    def _point(self, v: ArrayLike) -> Float64s:
-        array, _ = as_scores(v, "v")
-        if array.shape != self.shape and array.shape != self.center.shape:
-            raise ValueError(f"v has shape {array.shape}, expected {self.shape}: one entry per variable")
-        return array.reshape(-1).astype(np.float64, copy=False)
-
-    def quadratic(self, v: Float64s) -> float:
-        """μ/2‖v − v₀‖²."""
-        step = v - self.center
-        return 0.5 * self.strong_convexity * dot(step, step)
-
-    def value(self, v: ArrayLike) -> float:
-        """Objective P(v).
-
-        Parameters
-        ----------
-        v : array of float
-            A point, of the problem's `shape` or flat.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        ValueError, TypeError
-            If v has another shape or is not finite.
-        """
-        point = self._point(v)
-        return self.quadratic(point) + self.loss(self.apply(point))
-
-    def value_and_subgradient(self, v: ArrayLike) -> tuple[float, Float64s]:
-        """Objective and one of its subgradients, in one pass over the pixels.
-
-        Parameters
-        ----------
-        v : array of float
-            A point, of the problem's `shape` or flat.
-
-        Returns
-        -------
-        float
-            P(v).
-        ndarray of float64
-            A subgradient of the shape of v; the gradient wherever P is differentiable.
-        """
-        point = self._point(v)
-        value, subgradient, _ = self.linearise(point)
-        return value, subgradient.reshape(np.shape(v))
+    def loss_at(self, v: Float64s) -> float:
+        return self.loss(self.apply(v))
 
     def linearise(self, v: Float64s) -> tuple[float, Float64s, Minorant]:
-        """P(v), a subgradient of P, and the minorant of the loss that touches it at v, in one pass."""
         loss, g = self.loss_and_subgradient(self.apply(v))
         slope = self.adjoint(g)
         step = v - self.center
@@ -190,14 +216,6 @@ class Problem(ABC):
     def support(self, g: Float64s, scores: Float64s) -> float:
         """⟨g, F − y⟩, which is ℓ(F) for a subgradient g of ℓ at F."""
         return dot(g, scores - self._signs)
-
-    def lower_bound(self, minorant: Minorant) -> float:
-        """Least value of the quadratic plus a minorant: offset − ‖slope‖²/(2μ) ≤ min P."""
-        return minorant.offset - dot(minorant.slope, minorant.slope) / (2 * self.strong_convexity)
-
-    def minimiser_of_bound(self, minorant: Minorant) -> Float64s:
-        """The point v₀ − slope/μ where the quadratic plus a minorant is least: primal from dual."""
-        return self.center - minorant.slope / self.strong_convexity
 
     def dual_value(self, s: Any) -> float:
         """Dual objective: a lower bound of min P if s ≥ 0 and s(A) ≤ Δ(A) for all sets A of pixels.

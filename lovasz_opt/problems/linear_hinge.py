@@ -19,9 +19,10 @@ from ..sets._jaccard_prox import Orders
 from ._base import Pools, Problem, image_iou
 from ._features import Block, Features, Quantised
 from ._grid import Bilinear, Grid, Pixels
+from ._newton import LocalNewton, NewtonSystem
 
-#: Rows of the Newton matrix that are held in memory at a time.
-_ROWS = 1 << 14
+#: Memory for the rows that are held in float64 at a time for the Newton matrix.
+_BYTES = 1 << 24
 
 
 Upsampling = Literal["align_corners", "half_pixel"]
@@ -152,6 +153,8 @@ class LinearHingeRisk(Problem):
         self._slices = [slice(int(a), int(b)) for a, b in pairwise(grid.offsets)]
         self._hinge = LovaszHinge._of_flat(self._codes, grid.offsets)
         self._parent: LinearHingeRisk | None = None
+        #: What the mean loss counts for: less than 1 for a part of a larger risk.
+        self._share = 1.0
         self._kink = -self._signs if center is None else self.apply(center) - self._signs
         self.passes = 0.0
 
@@ -234,14 +237,14 @@ class LinearHingeRisk(Problem):
         return times(vectors, transpose_times(vectors, pulled) / (self.strong_convexity + rho * values))
 
     def loss(self, scores: Float64s) -> float:
-        return float(self._hinge._images(scores)[0].mean())
+        return self._share * float(self._hinge._images(scores)[0].mean())
 
     def loss_and_subgradient(self, scores: Float64s) -> tuple[float, Float64s]:
         values, g = self._hinge._images(scores)
-        return float(values.mean()), np.asarray(g, dtype=np.float64)
+        return self._share * float(values.mean()), np.asarray(self._share * g, dtype=np.float64)
 
     def prox_loss(self, scores: Float64s, gamma: float) -> Float64s:
-        step = gamma / self.n_images
+        step = self._share * gamma / self.n_images
         return self._hinge._exact_prox(scores, step, None, Orders.none(self.n_images))
 
     def prox_loss_pools(self, scores: Float64s, gamma: float) -> tuple[Float64s, Pools]:
@@ -249,7 +252,7 @@ class LinearHingeRisk(Problem):
         out = np.empty(self.n_pixels)
         pinned, pooled, sizes = (np.empty(self.n_pixels, dtype=np.int64) for _ in range(3))
         counts = np.zeros((self.n_images, 3), dtype=np.int64)
-        offsets, step = self._grid.offsets, gamma / self.n_images
+        offsets, step = self._grid.offsets, self._share * gamma / self.n_images
 
         def run(start: int, stop: int) -> None:
             hinge_prox_pools_images(
@@ -265,19 +268,20 @@ class LinearHingeRisk(Problem):
         return out, Pools(found[0], found[1], stops - found[2])
 
     def newton_matrix(self, pools: Pools, penalty: float) -> Float64s:
-        """μI + penalty·Aᵀ(I − J)A for the Jacobian J that `pools` describes; O(k d²) for k listed scores."""
-        matrix = self.strong_convexity * np.eye(self.n_features)
-        for start in range(0, len(pools.pinned), _ROWS):
-            block = self._rows(pools.pinned[start : start + _ROWS])
+        """penalty·Aᵀ(I − J)A for the Jacobian J that `pools` describes; O(k d²) for k listed scores."""
+        matrix = np.zeros((self.n_features, self.n_features))
+        most = max(_BYTES // (8 * self.n_features), 1)
+        for start in range(0, len(pools.pinned), most):
+            block = self._rows(pools.pinned[start : start + most])
             matrix += penalty * (block.T @ block)
         stops = np.append(pools.starts, len(pools.pooled))[1:]
         first = 0
         while first < len(stops):
             # Whole pools, as many as fit.
-            last = max(int(np.searchsorted(stops, pools.starts[first] + _ROWS, side="right")), first + 1)
+            last = max(int(np.searchsorted(stops, pools.starts[first] + most, side="right")), first + 1)
             members = pools.pooled[pools.starts[first] : stops[last - 1]]
-            if len(members) > _ROWS:
-                matrix += penalty * self._scatter(members)
+            if len(members) > most:
+                matrix += penalty * self._scatter(members, most)
             else:
                 starts = pools.starts[first:last] - pools.starts[first]
                 rows = self._signs[members, None] * self._rows(members)
@@ -288,17 +292,21 @@ class LinearHingeRisk(Problem):
             first = last
         return matrix
 
-    def _scatter(self, pool: Ints) -> Float64s:
-        """Σ (r − r̄)(r − r̄)ᵀ over the signed rows r of one pool too large for memory."""
+    def _scatter(self, pool: Ints, most: int) -> Float64s:
+        """Σ (r − r̄)(r − r̄)ᵀ over the signed rows r of one large pool, with so many of them at a time."""
         indicator = np.zeros(self.n_pixels)
         indicator[pool] = self._signs[pool]
         mean = self.adjoint(indicator) / len(pool)
         total = np.zeros((self.n_features, self.n_features))
-        for start in range(0, len(pool), _ROWS):
-            members = pool[start : start + _ROWS]
+        for start in range(0, len(pool), most):
+            members = pool[start : start + most]
             rows = self._signs[members, None] * self._rows(members) - mean
             total += rows.T @ rows
         return total
+
+    def newton_system(self) -> NewtonSystem:
+        """The state in which a second-order method walks through this risk."""
+        return LocalNewton(self)
 
     def _rows(self, pixels: Ints) -> Float64s:
         self._count(len(pixels))
@@ -311,7 +319,7 @@ class LinearHingeRisk(Problem):
         for i, (dual, valid, rows) in enumerate(zip(s, self._valid, self._slices, strict=True)):
             array, _ = as_scores(dual, f"s[{i}]", valid.shape)
             g[rows] = array[valid]
-        g *= -self._signs / self.n_images
+        g *= -self._signs * self._share / self.n_images
         return g
 
     def predict(self, v: ArrayLike) -> list[Bools]:

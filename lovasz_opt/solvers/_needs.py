@@ -8,8 +8,7 @@ _WHAT = {
     "linearise": "a value with a subgradient and its minorant",
     "prox_loss": "an exact prox of its loss on the scores",
     "ridge": "a solvable ridge step in its linear map",
-    "prox_loss_pools": "an exact prox of its loss with the pools of its Jacobian",
-    "newton_matrix": "a generalised Hessian of its augmented Lagrangian",
+    "newton_system": "an exact prox of its loss with the Jacobian, and Newton systems of its linear map",
     "prox": "an exact prox of its loss in the variable itself",
     "solve_exact": "a solution that is a single prox",
 }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.linalg import cho_factor, cho_solve
 
 from .._validation import Float64s, as_step
-from .._vectors import dot, norm
+from .._vectors import dot
 from ..problems import LinearHingeRisk
+from ..problems._newton import NewtonSystem
 from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
 from .result import Result
@@ -23,6 +25,7 @@ _INNER = 0.3
 _INNER_STEPS = 50
 #: Multiplier updates without any progress of the gap before the method gives up.
 _PATIENCE = 8
+_STATE = ("v", "slope", "penalty", "steps", "least", "stale")
 
 
 def ssnal(
@@ -41,11 +44,11 @@ def ssnal(
     Parameters
     ----------
     pb : LinearHingeRisk
-        Or anything else with its `prox_loss_pools` and `newton_matrix`.
+        Or anything else with a `newton_system`.
     sigma : float, optional
         First penalty of the augmented Lagrangian; by default the size of a subgradient of ℓ at the start,
         per unit of margin. It grows while Newton's method finds the inner problems easy.
-    tol, max_time, callback, x0
+    tol, max_time, callback, x0, resume
         As for `subgradient`.
     max_iter : int
         Limit on Newton steps.
@@ -85,94 +88,98 @@ def ssnal(
     >>> solvers.ssnal(pb, tol=1e-10).status
     'optimal'
     """
-    from scipy.linalg import cho_factor, cho_solve
-
-    require("ssnal", pb, "prox_loss_pools", "newton_matrix")
+    require("ssnal", pb, "newton_system")
     fixed = None if sigma is None else as_step(sigma, "sigma")
     start = starting_point(pb, x0)
-    mu = pb.strong_convexity
 
     def iterates(bound: LowerBound, memory: Memory) -> Iterator[Iterate]:
-        v = start
-        value, _, minorant = pb.linearise(v)
-        yield v, value, minorant
-        scores = pb.apply(v)
-        g = pb.loss_and_subgradient(scores)[1]
-        penalty = fixed or norm(g) / math.sqrt(max(g.size, 1)) or 1.0
-        least, stale = math.inf, 0
+        system = pb.newton_system()
+        if "multiplier" not in memory:
+            # Without a multiplier, as of a run whose pixels were elsewhere, only the point is taken up again.
+            v = memory.get("v", start)
+            loss, minorant, square, pixels = system.begin(v)
+            penalty = fixed or math.sqrt(square / max(pixels, 1)) or 1.0
+            steps, least, stale = 0, math.inf, 0
+            if not memory:
+                memory.update(v=v)
+                yield v, pb.quadratic(v) + loss, minorant
+            slope = system.turn(penalty)
+        else:
+            v, slope, penalty, steps, least, stale = (memory[name] for name in _STATE)
+            system.restore(memory, penalty)
         while True:
-            # The multiplier of this inner problem is fixed; `inner` is the state of the smooth φ at v.
-            multiplier = g
-            inner = _Envelope(pb, v, scores, multiplier, penalty)
-            for steps in range(1, _INNER_STEPS + 1):  # noqa: B007
-                matrix = pb.newton_matrix(inner.pools, penalty)
-                direction = cho_solve(cho_factor(matrix, lower=True, check_finite=False), -inner.gradient)
-                inner, moved = _line_search(pb, inner, multiplier, penalty, direction)
-                value = pb.quadratic(inner.v) + pb.loss(inner.scores)
-                yield inner.v, value, pb.minorant(inner.g, inner.slope)
-                newton_part = dot(inner.gradient, inner.gradient) / (2 * mu)
-                rest = value - pb.lower_bound(pb.minorant(inner.g, inner.slope)) - newton_part
-                if not moved or newton_part <= _INNER * rest:
-                    break
-            v, scores, g = inner.v, inner.scores, inner.g
-            gap = newton_part + rest
-            least, stale = (gap, 0) if gap < 0.9 * least else (least, stale + 1)
+            step = _newton_step(pb, system, v, slope, penalty)
+            v = step.v
+            loss, minorant = system.settle()
+            slope = minorant.slope
+            value = pb.quadratic(v) + loss
+            residual = pb.strong_convexity * (v - pb.center) + slope
+            newton_part = dot(residual, residual) / (2 * pb.strong_convexity)
+            gap = value - pb.lower_bound(minorant)
+            steps += 1
+            inner_done = (
+                not step.moved or newton_part <= _INNER * (gap - newton_part) or steps >= _INNER_STEPS
+            )
+            if inner_done:
+                least, stale = (gap, 0) if gap < 0.9 * least else (least, stale + 1)
+                # Few Newton steps: a larger penalty saves multipliers. Many: the problem is hard enough.
+                penalty *= 3.0 if steps <= 3 else 1.5 if steps <= 6 else 1.0
+                steps = 0
+                slope = system.turn(penalty)
+            memory.update(zip(_STATE, (v, slope, penalty, steps, least, stale), strict=True))
+            memory.update(system.memory())
+            yield v, value, minorant
             if stale >= _PATIENCE:
                 return
-            # Few Newton steps: a larger penalty saves multipliers. Many: the inner problem is hard enough.
-            penalty *= 3.0 if steps <= 3 else 1.5 if steps <= 6 else 1.0
 
-    return drive("ssnal", pb, iterates, tol=tol, max_iter=max_iter, max_time=max_time, callback=callback)
-
-
-class _Envelope:
-    """φ, its gradient and what its Jacobian needs, at one v."""
-
-    def __init__(
-        self, pb: LinearHingeRisk, v: Float64s, scores: Float64s, multiplier: Float64s, penalty: float
-    ) -> None:
-        shifted = scores + multiplier / penalty
-        F, self.pools = pb.prox_loss_pools(shifted, 1 / penalty)
-        self.v = v
-        self.scores = scores
-        self.g = penalty * (shifted - F)
-        self._pb = pb
-
-    @cached_property
-    def slope(self) -> Float64s:
-        """Aᵀg; the line search looks at the value alone."""
-        return self._pb.adjoint(self.g)
-
-    @cached_property
-    def gradient(self) -> Float64s:
-        return self._pb.strong_convexity * (self.v - self._pb.center) + self.slope
+    return drive(
+        "ssnal",
+        pb,
+        iterates,
+        tol=tol,
+        max_iter=max_iter,
+        max_time=max_time,
+        callback=callback,
+        resume=resume,
+    )
 
 
-def _line_search(
-    pb: LinearHingeRisk, here: _Envelope, multiplier: Float64s, penalty: float, direction: Float64s
-) -> tuple[_Envelope, bool]:
-    """Go along the Newton step to where the slope of φ is a fraction of what it was; φ is convex.
+class _Step(NamedTuple):
+    """Where a Newton step led, and whether that is elsewhere."""
 
-    The slope costs a prox and no product with A. The flag says whether v has moved.
+    v: Float64s
+    moved: bool
+
+
+def _newton_step(
+    pb: LinearHingeRisk, system: NewtonSystem, v: Float64s, slope: Float64s, penalty: float
+) -> _Step:
+    """Go along the Newton direction to where the slope of φ is a fraction of what it was; φ is convex.
+
+    A slope costs a prox and no product with A.
     """
-    along = pb.apply(direction)
-    descent = dot(here.gradient, direction)
+    gradient = pb.strong_convexity * (v - pb.center) + slope
+    matrix = system.matrix(penalty)
+    matrix[np.diag_indices_from(matrix)] += pb.strong_convexity
+    direction = cho_solve(cho_factor(matrix, lower=True, check_finite=False), -gradient)
+    descent = dot(gradient, direction)
     low, low_slope, high, high_slope = 0.0, descent, math.inf, math.inf
     step = 1.0
-    there = here
+    along = system.aim(direction, penalty)
     for _ in range(_TRIALS):
-        there = _Envelope(pb, here.v + step * direction, here.scores + step * along, multiplier, penalty)
-        slope = pb.strong_convexity * dot(there.v - pb.center, direction) + dot(there.g, along)
-        if abs(slope) <= _CURVATURE * abs(descent):
+        here = along + pb.strong_convexity * dot(v + step * direction - pb.center, direction)
+        if abs(here) <= _CURVATURE * abs(descent):
             break
-        if slope > 0:
-            high, high_slope = step, slope
+        if here > 0:
+            high, high_slope = step, here
         else:
-            low, low_slope = step, slope
+            low, low_slope = step, here
         if high == math.inf:
             step *= 2.0
         else:
             # The zero of the secant, kept away from the ends.
             share = low_slope / (low_slope - high_slope)
             step = low + min(max(share, 0.1), 0.9) * (high - low)
-    return there, bool(np.any(there.v != here.v))
+        along = system.trial(step, penalty)
+    moved = v + step * direction
+    return _Step(moved, bool(np.any(moved != v)))
