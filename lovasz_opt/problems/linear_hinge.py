@@ -22,7 +22,7 @@ from ._grid import Bilinear, Grid, Pixels
 from ._newton import LocalNewton, NewtonSystem
 
 #: Memory for the rows that are held in float64 at a time for the Newton matrix.
-_BYTES = 1 << 24
+_BYTES = 1 << 22
 
 
 Upsampling = Literal["align_corners", "half_pixel"]
@@ -284,7 +284,8 @@ class LinearHingeRisk(Problem):
                 matrix += penalty * self._scatter(members, most)
             else:
                 starts = pools.starts[first:last] - pools.starts[first]
-                rows = self._signs[members, None] * self._rows(members)
+                rows = self._rows(members)
+                rows *= self._signs[members, None]
                 sizes = np.diff(starts, append=len(members))
                 means = np.add.reduceat(rows, starts, axis=0) / sizes[:, None]
                 rows -= np.repeat(means, sizes, axis=0)

@@ -6,6 +6,8 @@ from typing import Any
 
 _WHAT = {
     "linearise": "a value with a subgradient and its minorant",
+    "batch": "images that can be looked at one by one",
+    "n_images": "a number of images",
     "prox_loss": "an exact prox of its loss on the scores",
     "ridge": "a solvable ridge step in its linear map",
     "newton_system": "an exact prox of its loss with the Jacobian, and Newton systems of its linear map",
