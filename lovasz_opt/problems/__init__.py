@@ -2,7 +2,16 @@
 
 from ._base import Minorant, Pools, Problem
 from ._features import Quantised
+from .distributed import DistributedHingeRisk
 from .image_prox import ImageProx
 from .linear_hinge import LinearHingeRisk
 
-__all__ = ["ImageProx", "LinearHingeRisk", "Minorant", "Pools", "Problem", "Quantised"]
+__all__ = [
+    "DistributedHingeRisk",
+    "ImageProx",
+    "LinearHingeRisk",
+    "Minorant",
+    "Pools",
+    "Problem",
+    "Quantised",
+]

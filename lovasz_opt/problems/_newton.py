@@ -81,10 +81,10 @@ def turn(risk: LinearHingeRisk, state: Augmented, penalty: float) -> tuple[Augme
     return state, risk.adjoint(state.g)
 
 
-def matrix(risk: LinearHingeRisk, state: Augmented, penalty: float) -> Float64s:
+def matrix(risk: LinearHingeRisk, state: Augmented, penalty: float) -> tuple[Augmented, Float64s]:
     """`NewtonSystem.matrix`."""
     assert state.pools is not None
-    return risk.newton_matrix(state.pools, penalty)
+    return state, risk.newton_matrix(state.pools, penalty)
 
 
 def aim(
@@ -128,7 +128,7 @@ class LocalNewton:
         return slope
 
     def matrix(self, penalty: float) -> Float64s:
-        return matrix(self._risk, self._state, penalty)
+        return matrix(self._risk, self._state, penalty)[1]
 
     def aim(self, direction: Float64s, penalty: float) -> float:
         self._state, slope = aim(self._risk, self._state, direction, penalty)
