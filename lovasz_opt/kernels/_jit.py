@@ -36,3 +36,12 @@ def kernel(function=None, *, fastmath=False):
         return njit(cache=True, fastmath=fastmath, **_OPTIONS)(function)
     except RuntimeError:
         return njit(fastmath=fastmath, **_OPTIONS)(function)
+
+
+def inlined(function):
+    """Compile a helper of one kernel as part of it.
+
+    Ordinary calls count references to each array that they take, which in an inner loop costs more than many
+    a helper.
+    """
+    return njit(inline="always", **_OPTIONS)(function)

@@ -10,55 +10,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import inlined, kernel
 from .prefix import two_sum
 
 _RUN = 8
 #: Thinned blocks double from the first size to the second while no long run comes between them.
 _SMALL_BLOCK, _LARGE_BLOCK = 64, 512
 #: Thinning stops when one pool is left for so many entries, or when two passes keep more than this share.
-_ENTRIES, _KEPT = 8, 0.9
+_ENTRIES, _KEPT = 8, 0.8
 #: Sums of products are rounded: with weights, entries this close to their mean, relatively, count as equal.
 _TIE = 2.0**-50
 
 
-@kernel
-def _merge_pairs(sums, masses, sizes, first, n):
-    """Merge pools first and first + 1, the next two, …, where they violate; return the number left."""
-    left = first
-    for k in range(first, n - 1, 2):
-        a, b = sums[k], sums[k + 1]
-        u, v = masses[k], masses[k + 1]
-        merge = b * u >= a * v
-        sums[left] = a + (b if merge else 0.0)
-        sums[left + 1] = b
-        masses[left] = u + (v if merge else 0.0)
-        masses[left + 1] = v
-        if sizes is not None:
-            c, d = sizes[k], sizes[k + 1]
-            sizes[left] = c + (d if merge else 0.0)
-            sizes[left + 1] = d
-        left += 2 - merge
-    if (n - first) % 2 == 1:
-        sums[left] = sums[n - 1]
-        masses[left] = masses[n - 1]
-        if sizes is not None:
-            sizes[left] = sizes[n - 1]
-        left += 1
-    return left
-
-
-@kernel
+@inlined
 def _thin(y, weights, start, stop, sums, masses, sizes):
     """Pool the entries start, …, stop − 1 among themselves, mostly; return the number of pools.
 
     With few violations nothing is pooled and 0 returned.
     """
-    violations = 0
-    for k in range(start + 1, stop):
-        violations += y[k] >= y[k - 1]
-    if 16 * violations <= stop - start:
-        return 0
     left = 0
     for k in range(start, stop - 1, 2):
         a, b = y[k], y[k + 1]
@@ -78,6 +47,8 @@ def _thin(y, weights, start, stop, sums, masses, sizes):
         sums[left] = a + (b if merge else 0.0)
         sums[left + 1] = b
         left += 2 - merge
+    if 16 * left >= 15 * (stop - start):
+        return 0
     if (stop - start) % 2 == 1:
         mass = 1.0
         if weights is not None:
@@ -86,16 +57,36 @@ def _thin(y, weights, start, stop, sums, masses, sizes):
         sums[left] = y[stop - 1] * mass
         masses[left] = mass
         left += 1
-    left = _merge_pairs(sums, masses, sizes, 1, left)
     before = 2 * left
     while left > (stop - start) // _ENTRIES and left < _KEPT * before:
         before = left
-        left = _merge_pairs(sums, masses, sizes, 0, left)
-        left = _merge_pairs(sums, masses, sizes, 1, left)
+        for first in (1, 0):
+            # Pools first and first + 1, the next two, … are merged where they violate.
+            pools = left
+            left = first
+            for k in range(first, pools - 1, 2):
+                a, b = sums[k], sums[k + 1]
+                u, v = masses[k], masses[k + 1]
+                merge = b * u >= a * v
+                sums[left] = a + (b if merge else 0.0)
+                sums[left + 1] = b
+                masses[left] = u + (v if merge else 0.0)
+                masses[left + 1] = v
+                if sizes is not None:
+                    c, d = sizes[k], sizes[k + 1]
+                    sizes[left] = c + (d if merge else 0.0)
+                    sizes[left + 1] = d
+                left += 2 - merge
+            if (pools - first) % 2 == 1:
+                sums[left] = sums[pools - 1]
+                masses[left] = masses[pools - 1]
+                if sizes is not None:
+                    sizes[left] = sizes[pools - 1]
+                left += 1
     return left
 
 
-@kernel
+@inlined
 def _absorb(y, weights, i, high, low, mass, mass_low):
     """Add y[i], y[i + 1], … to a pool while they violate; return where that ends, and the sums.
 
@@ -142,13 +133,14 @@ def _absorb(y, weights, i, high, low, mass, mass_low):
 def _regress(y, weights, values, starts):
     """Fill `values` and `starts`; return the number of pools.
 
-    Until the end the arrays are a stack of pools; sums and masses, of pools of more than one entry, are
-    unevaluated sums of two floats. Helpers that take arrays are called once a run or a block only, because
-    every such call counts references.
+    Until the end the arrays are a stack of pools, from the front. From the back they hold a stack of the sums,
+    unevaluated sums of two floats, of those pools that have more than one entry: each of them leaves room for
+    one. Fresh memory would cost more than the arithmetic.
     """
     n = y.shape[0]
-    sums = np.empty((n, 2))
-    masses = None if weights is None else np.empty((n, 2))
+    sums, lows = values, starts.view(np.float64)
+    free = n - 1
+    masses = None if weights is None else np.empty((n // 2 + 1, 2))
     block = min(n, _LARGE_BLOCK) + 1
     thin_sums = np.empty(block)
     thin_masses = np.empty(block)
@@ -176,13 +168,14 @@ def _regress(y, weights, values, starts):
                 pools -= 1
                 start = starts[pools]
             if i - start > 1:
-                high = sums[pools, 0]
-                low = sums[pools, 1]
+                free += 1
+                high = sums[free]
+                low = lows[free]
                 if weights is None:
                     mass = float(i - start)
                 else:
-                    mass = masses[pools, 0]
-                    mass_low = masses[pools, 1]
+                    mass = masses[n - 1 - free, 0]
+                    mass_low = masses[n - 1 - free, 1]
             elif i - start == 1:
                 mass = 1.0
                 if weights is not None:
@@ -215,21 +208,25 @@ def _regress(y, weights, values, starts):
                 high, low = two_sum(high, low, values[pools] * more)
                 mass, mass_low = two_sum(mass, mass_low, more)
             else:
-                high, low = two_sum(high, low + sums[pools, 1], sums[pools, 0])
+                free += 1
+                high, low = two_sum(high, low + lows[free], sums[free])
                 if weights is None:
                     mass += float(start - starts[pools])
                 else:
-                    mass, mass_low = two_sum(mass, mass_low + masses[pools, 1], masses[pools, 0])
+                    mass, mass_low = two_sum(
+                        mass, mass_low + masses[n - 1 - free, 1], masses[n - 1 - free, 0]
+                    )
             start = starts[pools]
             value = (high + low) / (mass + mass_low)
         values[pools] = value
         starts[pools] = start
         if i - start > 1:
-            sums[pools, 0] = high
-            sums[pools, 1] = low
+            sums[free] = high
+            lows[free] = low
             if weights is not None:
-                masses[pools, 0] = mass
-                masses[pools, 1] = mass_low
+                masses[n - 1 - free, 0] = mass
+                masses[n - 1 - free, 1] = mass_low
+            free -= 1
         pools += 1
         if taken == thinned:
             while i < n and y[i] < values[pools - 1]:
