@@ -9,7 +9,7 @@ import numpy as np
 
 from ._jit import kernel
 from .greedy import value_and_greedy
-from .jaccard_prox import jaccard_prox
+from .jaccard_prox import WORK, jaccard_prox
 
 
 @kernel
@@ -71,6 +71,10 @@ def hinge_prox_images(logits, kinds, weights, offsets, gamma, start, stop, moved
         Sorted pixels of every image, as `jaccard_prox` keeps them.
     sizes : (B, 2) int64, read and written
     """
+    largest = 0
+    for b in range(start, stop):
+        largest = max(largest, offsets[b + 1] - offsets[b])
+    work = np.empty(WORK * (largest + 1), np.uint64)
     for b in range(start, stop):
         first = offsets[b]
         end = offsets[b + 1]
@@ -88,6 +92,7 @@ def hinge_prox_images(logits, kinds, weights, offsets, gamma, start, stop, moved
             None,
             order[first:end],
             sizes[b],
+            work,
         )
         for i in range(first, end):
             # A margin that has not moved keeps its logit, whatever 1 − margin loses.

@@ -17,6 +17,7 @@ import numpy as np
 from ._jit import kernel
 from .prefix import prefix_sums, two_sum, weight_sums
 from .sort import sort_indices
+from .sort_buckets import MANY, sort_into
 
 # Sums beyond the first could overflow, and pools of entries below the second lose their last bits; powers of
 # two rescale either without rounding.
@@ -24,6 +25,9 @@ _LARGE, _SHRINK = 2.0**1020, 2.0**-60
 _SMALL, _GROW = 2.0**-960, 2.0**200
 #: Entries that may be moved by insertion before their number is compared with that of all.
 _PATIENCE = 256
+#: Words of work space for a pixel, and for one more: words, twice, which make room for sums; entries and
+#: pixels in order; four arrays of pools.
+WORK = 6
 
 
 @kernel
@@ -73,7 +77,7 @@ def jaccard_increment(total, fg0, fg_mass, bg0, bg_mass):
 
 
 @kernel
-def jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values):
+def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg_ends, values):
     """Pools of the prox, by generalised PAV over the background ranks.
 
     Parameters
@@ -86,6 +90,8 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values
     total : float
         Weight of the whole foreground, also of what is missing in xf.
     gamma : float
+    highs, lows : (P + N,) float64
+        Work space.
     ends, fg_starts, fg_ends : (N,) integer arrays, written
         Pool q holds the background ranks ends[q−1], …, ends[q] − 1 and the foreground ranks
         fg_starts[q], …, fg_ends[q] − 1.
@@ -116,8 +122,8 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values
             lightest = min(lightest, wb[b])
     # No pixel moves further than γ/μ(fg), so no pool is wider than that (and a little for rounding).
     reach = 1.001 * gamma / (total if total > 0.0 else lightest)
-    fg_sum_high, fg_sum_low = np.empty(P), np.empty(P)
-    bg_sum_high, bg_sum_low = np.empty(N), np.empty(N)
+    fg_sum_high, fg_sum_low = highs[:P], lows[:P]
+    bg_sum_high, bg_sum_low = highs[P:], lows[P:]
     prefix_sums(xf, wf, reach, fg_sum_high, fg_sum_low)
     prefix_sums(xb, wb, reach, bg_sum_high, bg_sum_low)
 
@@ -310,15 +316,18 @@ def _select(x, kinds, scale, fg_cut, bg_cut, fg_words, bg_words):
 
 
 @kernel
-def _sorted_pixels(x, scale, words, spare, n):
-    """The pixels words[:n] in decreasing order of x; and their scaled entries."""
-    sort_indices(x, words, spare, n)
-    pixels = np.empty(n, np.uint32)
-    entries = np.empty(n)
-    for k in range(n):
-        pixels[k] = words[k]
-        entries[k] = x[words[k]] * scale
-    return pixels, entries
+def _sort_pixels(x, scale, words, spare, n, pixels, entries):
+    """Write the pixels words[:n] in decreasing order of x, and their scaled entries."""
+    if n >= MANY:
+        sort_into(x, words, n, spare, pixels, entries)
+        if scale != 1.0:
+            for k in range(n):
+                entries[k] *= scale
+    else:
+        sort_indices(x, words, spare, n)
+        for k in range(n):
+            pixels[k] = words[k]
+            entries[k] = x[words[k]] * scale
 
 
 @kernel
@@ -335,13 +344,11 @@ def _insert(pixels, entries, size, pixel, entry):
 
 
 @kernel
-def _sorted_again(x, scale, cut, before, words, n):
-    """What `_sorted_pixels` gives, by insertion in an order that was right for a nearby x; and if it is done.
+def _sort_again(x, scale, cut, before, words, n, pixels, entries):
+    """Do as `_sort_pixels`, by insertion in an order that was right for a nearby x; tell if it is done.
 
     It gives up when the entries have moved so far that sorting anew is quicker.
     """
-    pixels = np.empty(n, np.uint32)
-    entries = np.empty(n)
     moves = 0
     size = 0
     last = np.inf
@@ -357,7 +364,7 @@ def _sorted_again(x, scale, cut, before, words, n):
         else:
             moves += _insert(pixels, entries, size, pixel, entry)
             if moves > _PATIENCE + size // 2:
-                return pixels, entries, False
+                return False
             last = entries[size]
         size += 1
     if size < n:
@@ -370,19 +377,16 @@ def _sorted_again(x, scale, cut, before, words, n):
             if known[pixel] == 0:
                 moves += _insert(pixels, entries, size, pixel, x[pixel] * scale)
                 if moves > _PATIENCE + n:
-                    return pixels, entries, False
+                    return False
                 size += 1
-    return pixels, entries, True
+    return True
 
 
 @kernel
-def _ordered_pixels(x, scale, cut, before, words, spare, n):
-    """`_sorted_again` where an order is known, else `_sorted_pixels`."""
-    if before.shape[0] > 0:
-        pixels, entries, done = _sorted_again(x, scale, cut, before, words, n)
-        if done:
-            return pixels, entries
-    return _sorted_pixels(x, scale, words, spare, n)
+def _order_pixels(x, scale, cut, before, words, spare, n, pixels, entries):
+    """`_sort_again` where an order is known, else `_sort_pixels`."""
+    if before.shape[0] == 0 or not _sort_again(x, scale, cut, before, words, n, pixels, entries):
+        _sort_pixels(x, scale, words, spare, n, pixels, entries)
 
 
 @kernel
@@ -397,7 +401,7 @@ def _weights_of(weights, pixels):
 
 
 @kernel
-def jaccard_prox(x, kinds, weights, gamma, positive, z, labels, order, sizes):
+def jaccard_prox(x, kinds, weights, gamma, positive, z, labels, order, sizes, work):
     """Prox of the Lovász extension f of the Jaccard loss, or of f∘max(·, 0), for one image.
 
     Parameters
@@ -419,6 +423,8 @@ def jaccard_prox(x, kinds, weights, gamma, positive, z, labels, order, sizes):
         The sorted foreground, then the sorted background of an earlier call; with no entries nothing is kept.
     sizes : (2,) int64, read and written
         Their numbers; 0 before the first call.
+    work : (≥ WORK · (p + 1),) uint64
+        Work space: fresh memory is dear, so that the caller may keep it or allocate it in large pages.
     """
     p = x.shape[0]
     total = 0.0
@@ -471,24 +477,34 @@ def jaccard_prox(x, kinds, weights, gamma, positive, z, labels, order, sizes):
         else:
             highest *= scale
             bg_cut = highest - 1.001 * gamma / lightest - 1e-12 * abs(highest)
-    fg_words = np.empty(P + 1, np.uint64)
-    bg_words = np.empty(N + 1, np.uint64)
+    fg_words, bg_words = work[: P + 1], work[P + 1 : P + N + 2]
+    used = P + N + 2
     P, N = _select(x, kinds, scale, fg_cut, bg_cut, fg_words, bg_words)
-    spare = np.empty(max(P, N), np.uint64)
+    n = P + N
+    spare = work[used : used + n]
+    used += n
+    entries = work[used : used + n].view(np.float64)
+    used += n
+    values = work[used : used + N].view(np.float64)
+    used += N
+    short = work[used : used + (n + 3 * N + 1) // 2]
+    pixels = short.view(np.uint32)[:n]
+    counts = short.view(np.int32)[n:]
+    ends, fg_starts, fg_ends = counts[:N], counts[N : 2 * N], counts[2 * N : 3 * N]
+    fg, xf = pixels[:P], entries[:P]
+    bg, xb = pixels[P:], entries[P:]
     known = sizes[0]
-    fg, xf = _ordered_pixels(x, scale, fg_cut, order[:known], fg_words, spare, P)
-    bg, xb = _ordered_pixels(x, scale, bg_cut, order[known : known + sizes[1]], bg_words, spare, N)
+    _order_pixels(x, scale, fg_cut, order[:known], fg_words, spare, P, fg, xf)
+    _order_pixels(x, scale, bg_cut, order[known : known + sizes[1]], bg_words, spare, N, bg, xb)
     if order.shape[0] > 0:
-        order[:P] = fg
-        order[P : P + N] = bg
+        order[:n] = pixels
         sizes[0] = P
         sizes[1] = N
     wf = _weights_of(weights, fg)
     wb = _weights_of(weights, bg)
-    ends = np.empty(N, np.int32)
-    fg_starts = np.empty(N, np.int32)
-    fg_ends = np.empty(N, np.int32)
-    values = np.empty(N)
-    pools = jaccard_pools(xf, xb, wf, wb, total, gamma, ends, fg_starts, fg_ends, values)
+    # The order is known: the words make room for sums.
+    highs = work[:n].view(np.float64)
+    lows = spare.view(np.float64)
+    pools = jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg_ends, values)
     floor = 0.0 if positive else -np.inf
     fill_pools(xf, wb, total, gamma, pools, ends, fg_starts, fg_ends, values, fg, bg, floor, scale, z, labels)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .._solution import ProxSolution
 from .._validation import Bools, Float64s, Ints
+from ..kernels.jaccard_prox import WORK
 from ..kernels.jaccard_prox import jaccard_prox as kernel
 
 # Pixels are packed into 31 bits.
@@ -64,7 +65,8 @@ def jaccard_prox(target: Bools, weights: Float64s | None, x: Float64s, gamma: fl
     check_size(len(x))
     z = np.empty(len(x))
     pools = np.empty(len(x), dtype=np.int64)
-    kernel(np.ascontiguousarray(x), target.view(np.uint8), weights, gamma, False, z, pools, *_no_order())
+    run = (np.ascontiguousarray(x), target.view(np.uint8), weights, gamma, False, z, pools)
+    kernel(*run, *_no_order(), _work(x))
     return ProxSolution(z, pools)
 
 
@@ -84,7 +86,8 @@ def jaccard_prox_point(
     check_size(len(x))
     z = np.empty(len(x))
     order, sizes = _no_order() if orders is None else (orders.pixels, orders.sizes[0])
-    kernel(np.ascontiguousarray(x), target.view(np.uint8), weights, gamma, positive, z, None, order, sizes)
+    run = (np.ascontiguousarray(x), target.view(np.uint8), weights, gamma, positive, z, None)
+    kernel(*run, order, sizes, _work(x))
     return z
 
 
@@ -93,13 +96,19 @@ def jaccard_prox_positive(target: Bools, x: Float64s, gamma: float) -> tuple[Flo
     check_size(len(x))
     z = np.empty(len(x))
     pools = np.full(len(x), -1, dtype=np.int64)
-    kernel(np.ascontiguousarray(x), target.view(np.uint8), None, gamma, True, z, pools, *_no_order())
+    run = (np.ascontiguousarray(x), target.view(np.uint8), None, gamma, True, z, pools)
+    kernel(*run, *_no_order(), _work(x))
     return z, pools
 
 
 def _no_order() -> tuple[NDArray[np.uint32], Ints]:
     orders = Orders.none(1)
     return orders.pixels, orders.sizes[0]
+
+
+def _work(x: Float64s) -> NDArray[np.uint64]:
+    """Work space of the kernel; from NumPy, which asks for large pages where Numba does not."""
+    return np.empty(WORK * (len(x) + 1), dtype=np.uint64)
 
 
 def check_size(pixels: int) -> None:
