@@ -72,3 +72,12 @@ def test_the_prox_is_the_same_to_the_last_bit(scale):
     known = Orders(order, np.array([[target.sum(), p - target.sum()]]))
     z = jaccard_prox_point(target, None, x, scale, False)
     np.testing.assert_array_equal(jaccard_prox_point(target, None, x, scale, False, known), z)
+
+
+def test_what_an_earlier_call_leaves_in_the_work_space_does_not_matter():
+    rng = np.random.default_rng(5)
+    x, target = rng.standard_normal(5000), rng.random(5000) < 0.4
+    small = jaccard_prox_point(target[:99], None, x[:99], 3.0, False)
+    large = jaccard_prox_point(target, None, x, 3.0, False)
+    np.testing.assert_array_equal(jaccard_prox_point(target[:99], None, x[:99], 3.0, False), small)
+    np.testing.assert_array_equal(jaccard_prox_point(target, None, x, 3.0, False), large)

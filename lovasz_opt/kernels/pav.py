@@ -133,8 +133,8 @@ def _absorb(y, weights, i, high, low, mass, mass_low):
 def _regress(y, weights, values, starts):
     """Fill `values` and `starts`; return the number of pools.
 
-    Until the end the arrays are a stack of pools, from the front. From the back they hold a stack of the sums,
-    unevaluated sums of two floats, of those pools that have more than one entry: each of them leaves room for
+    Until the end the arrays are a stack of pools, from the front. From the back they hold a stack of the
+    sums (unevaluated sums of two floats) of those pools that have more than one entry: each leaves room for
     one. Fresh memory would cost more than the arithmetic.
     """
     n = y.shape[0]
