@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import kernel
-from .jaccard_prox import jaccard_prox
+from .jaccard_prox import WORK, jaccard_prox
 
 
 @kernel
@@ -31,6 +31,10 @@ def hinge_prox_pools_images(logits, kinds, offsets, gamma, start, stop, moved, p
         How many entries of the three an image has.
     """
     empty = np.empty(0, np.uint32)
+    largest = 0
+    for b in range(start, stop):
+        largest = max(largest, offsets[b + 1] - offsets[b])
+    work = np.empty(WORK * (largest + 1), np.uint64)
     for b in range(start, stop):
         first = offsets[b]
         end = offsets[b + 1]
@@ -41,7 +45,7 @@ def hinge_prox_pools_images(logits, kinds, offsets, gamma, start, stop, moved, p
             score = logits[first + i]
             margins[i] = 1.0 - score if kinds[first + i] == 1 else 1.0 + score
         jaccard_prox(
-            margins, kinds[first:end], None, gamma, True, margins, labels, empty, np.zeros(2, np.int64)
+            margins, kinds[first:end], None, gamma, True, margins, labels, empty, np.zeros(2, np.int64), work
         )
         members = np.zeros(p + 1, np.int64)
         n_pinned = 0
