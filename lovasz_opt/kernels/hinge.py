@@ -13,7 +13,20 @@ from .jaccard_prox import WORK, jaccard_prox
 
 
 @kernel
-def hinge_images(logits, kinds, weights, totals, offsets, divisor, start, stop, values, gradient):
+def hinge_margins(logits, kinds, margins):
+    """Write the margins 1 ∓ logit, anything for void pixels; return the number of foreground pixels."""
+    one = logits.dtype.type(1.0)
+    foreground = 0
+    for i in range(logits.shape[0]):
+        margins[i] = one - logits[i] if kinds[i] == 1 else one + logits[i]
+        foreground += kinds[i] == 1
+    return foreground
+
+
+@kernel
+def hinge_images(
+    logits, kinds, weights, totals, offsets, divisor, start, stop, words, spare, values, gradient
+):
     """Value and subgradient of the Lovász hinge for the images start, …, stop − 1.
 
     Parameters
@@ -28,31 +41,26 @@ def hinge_images(logits, kinds, weights, totals, offsets, divisor, start, stop, 
     divisor : float
         What the subgradient is divided by: the number of images in a mean.
     start, stop : int
+    words, spare : (p,) uint64
+        Work space, as long as the largest of these images.
     values : (B,) float64, written
-    gradient : (n,) like logits, written where it is not 0; the caller passes zeros.
+    gradient : (n,) like logits, written
     """
-    largest = 0
-    for b in range(start, stop):
-        largest = max(largest, offsets[b + 1] - offsets[b])
-    one = logits.dtype.type(1.0)
-    margins = np.empty(largest, dtype=logits.dtype)
-    words = np.empty(largest + 1, dtype=np.uint64)
-    spare = np.empty(largest, dtype=np.uint64)
     for b in range(start, stop):
         first = offsets[b]
         end = offsets[b + 1]
-        for i in range(first, end):
-            margins[i - first] = one - logits[i] if kinds[i] == 1 else one + logits[i]
+        margins = gradient[first:end]
+        foreground = hinge_margins(logits[first:end], kinds[first:end], margins)
         values[b] = value_and_greedy(
-            margins[: end - first],
+            margins,
             kinds[first:end],
+            foreground,
             None if weights is None else weights[first:end],
             None if totals is None else totals[b],
             1.0,
             divisor,
             words,
             spare,
-            gradient[first:end],
         )
 
 

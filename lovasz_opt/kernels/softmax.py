@@ -123,6 +123,28 @@ def softmax_pullback(probas, n_classes, offsets, start, stop, gradient):
 
 
 @kernel
+def _row(offsets, n_classes, b, c):
+    """Where the scores of class c in image b are."""
+    size = offsets[b + 1] - offsets[b]
+    start = n_classes * offsets[b] + c * size
+    return slice(start, start + size)
+
+
+@kernel
+def _errors(probas, labels, c, errors, kinds):
+    """Write the errors of class c and which pixels are in it; return how many."""
+    one = probas.dtype.type(1.0)
+    number = np.int32(c)
+    foreground = 0
+    for i in range(labels.shape[0]):
+        inside = labels[i] == number
+        foreground += inside
+        kinds[i] = 1 if inside else (0 if labels[i] >= 0 else 2)
+        errors[i] = one - probas[i] if inside else probas[i]
+    return foreground
+
+
+@kernel
 def softmax_classes(
     probas,
     labels,
@@ -162,11 +184,9 @@ def softmax_classes(
     for k in range(start, stop):
         g = members[k]
         largest = max(largest, offsets[groups[g + 1]] - offsets[groups[g]])
-    one = probas.dtype.type(1.0)
     errors = np.empty(largest, dtype=probas.dtype)
     kinds = np.empty(largest, dtype=np.uint8)
-    slopes = np.empty(largest, dtype=probas.dtype)
-    words = np.empty(largest + 1, dtype=np.uint64)
+    words = np.empty(largest, dtype=np.uint64)
     spare = np.empty(largest, dtype=np.uint64)
     for k in range(start, stop):
         c = classes[k]
@@ -176,22 +196,13 @@ def softmax_classes(
         n = offsets[end] - origin
         foreground = 0
         for b in range(first, end):
-            size = offsets[b + 1] - offsets[b]
-            row = n_classes * offsets[b] + c * size
-            at = offsets[b] - origin
-            for i in range(size):
-                label = labels[offsets[b] + i]
-                inside = label == c
-                foreground += inside
-                kinds[at + i] = 1 if inside else (0 if label >= 0 else 2)
-                errors[at + i] = one - probas[row + i] if inside else probas[row + i]
-        slopes[:n] = 0
+            row = _row(offsets, n_classes, b, c)
+            part = slice(offsets[b] - origin, offsets[b + 1] - origin)
+            foreground += _errors(
+                probas[row], labels[offsets[b] : offsets[b + 1]], c, errors[part], kinds[part]
+            )
         values[k] = value_and_greedy(
-            errors[:n], kinds[:n], None, None, shares[k], divisor, words, spare, slopes[:n]
+            errors[:n], kinds[:n], foreground, None, None, shares[k], divisor, words, spare
         )
         for b in range(first, end):
-            size = offsets[b + 1] - offsets[b]
-            row = n_classes * offsets[b] + c * size
-            at = offsets[b] - origin
-            for i in range(size):
-                gradient[row + i] = slopes[at + i]
+            gradient[_row(offsets, n_classes, b, c)] = errors[offsets[b] - origin : offsets[b + 1] - origin]

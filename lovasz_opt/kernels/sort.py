@@ -20,7 +20,8 @@ _RUN = 48
 _SIGN = np.uint64(1 << 63)
 _LOWER = np.uint64(0xFFFFFFFF)
 _UPPER = np.uint64(0xFFFFFFFF00000000)
-_INDEX = np.uint64(0x7FFFFFFF)
+#: What of a word is the index; the bit above it is the caller's.
+INDEX = np.uint64(0x7FFFFFFF)
 # All bits of a float but the sign.
 _SINGLE = np.uint64(0x7FFFFFFF00000000)
 _DOUBLE = np.uint64(0x7FFFFFFFFFFFFFFF)
@@ -36,6 +37,12 @@ def _key(value, single):
         bits = np.float64(value).view(np.uint64)
         mask = _DOUBLE
     return bits if bits & _SIGN else bits ^ mask
+
+
+@kernel
+def leading(value, single):
+    """Leading bits of a key in the upper half of a word, the lower half being left to the index."""
+    return _key(value, single) & _UPPER
 
 
 @kernel
@@ -101,9 +108,17 @@ def sort_indices(x, words, spare, n):
     """
     single = x.itemsize == 4
     for i in range(n):
-        words[i] |= _key(x[words[i] & _INDEX], single) & _UPPER
+        words[i] |= leading(x[words[i] & INDEX], single)
+    sort_packed(x, words, spare, n)
+    for i in range(n):
+        words[i] &= _LOWER
+
+
+@kernel
+def sort_packed(x, words, spare, n):
+    """`sort_indices` where the words hold the leading bits of their entries already, and keep them."""
     _sort_words(words, spare, n)
-    if not single:
+    if x.itemsize == 8:
         run = 1
         for i in range(1, n):
             run = run + 1 if (words[i] ^ words[i - 1]) <= _LOWER else 1
@@ -113,16 +128,14 @@ def sort_indices(x, words, spare, n):
             # Crowded entries: order by the trailing bits first, the stable passes do the rest.
             for i in range(n):
                 item = words[i] & _LOWER
-                words[i] = item | (_key(x[item & _INDEX], single) << np.uint64(32))
+                words[i] = item | (_key(x[item & INDEX], False) << np.uint64(32))
             _sort_words(words, spare, n)
             for i in range(n):
                 item = words[i] & _LOWER
-                words[i] = item | (_key(x[item & _INDEX], single) & _UPPER)
+                words[i] = item | leading(x[item & INDEX], False)
             _sort_words(words, spare, n)
         else:
             _sort_runs(x, words, n)
-    for i in range(n):
-        words[i] &= _LOWER
 
 
 @kernel
@@ -131,9 +144,9 @@ def _sort_runs(x, words, n):
     for i in range(1, n):
         word = words[i]
         if (word ^ words[i - 1]) <= _LOWER:
-            value = x[word & _INDEX]
+            value = x[word & INDEX]
             j = i
-            while j > 0 and (word ^ words[j - 1]) <= _LOWER and x[words[j - 1] & _INDEX] < value:
+            while j > 0 and (word ^ words[j - 1]) <= _LOWER and x[words[j - 1] & INDEX] < value:
                 words[j] = words[j - 1]
                 j -= 1
             words[j] = word

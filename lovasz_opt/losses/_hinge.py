@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+import numba
 import numpy as np
 
 from .._solution import ProxSolution
@@ -16,7 +17,8 @@ from ..kernels.hinge import hinge_images, hinge_prox_images
 from ..path import pav_in_order, prox_path
 from ..sets import Jaccard
 from ..sets._jaccard_prox import Orders, check_size
-from ._images import VOID, Codes, Images, Layout, flat_codes, in_chunks, is_list
+from ._images import VOID, Codes, Images, Layout, flat_codes, in_chunks, is_list, work_space
+from ._large import LARGE, hinge_of_large_image
 
 Metric = Images | Literal["weights"] | None
 
@@ -80,7 +82,8 @@ class LovaszHinge:
 
     Value and subgradient take O(p) for a fixed precision: pixels that cannot matter are dropped, a radix sort
     orders the others. float32 logits are sorted in float32 and accumulated in float64. Images are computed in
-    as many threads as Numba may use, with the same result to the last bit whatever their number.
+    as many threads as Numba may use, with the same result to the last bit whatever their number; for value
+    and subgradient without weights, so are the parts of an image of 2^20 pixels or more.
 
     Everything behind the leading axis is one image. Where images and classes are losses of their own, as with
     multi-label targets of shape (B, C, H, W), both are leading: pass ``target.reshape(B * C, H, W)`` and
@@ -484,10 +487,11 @@ class LovaszHinge:
     def _images(self, flat: Floats) -> tuple[Float64s, Floats]:
         """Values of the images in float64, and the subgradient of their mean."""
         values = np.zeros(self.n_images)
-        gradient = np.zeros_like(flat)
+        gradient = np.empty_like(flat)
         offsets = self._layout.offsets
 
         def run(start: int, stop: int) -> None:
+            work = work_space(np.diff(offsets[start : stop + 1]).max())
             hinge_images(
                 flat,
                 self._codes,
@@ -497,11 +501,23 @@ class LovaszHinge:
                 float(self.n_images),
                 start,
                 stop,
+                *work,
                 values,
                 gradient,
             )
 
-        in_chunks(run, offsets)
+        threads = numba.get_num_threads()
+        if self._weights is not None or self.n_images >= threads:
+            in_chunks(run, offsets)
+            return values, gradient
+        # Too few images to keep every thread busy: the large ones are divided.
+        for b, rows in enumerate(self._slices):
+            if rows.stop - rows.start < LARGE:
+                run(b, b + 1)
+            else:
+                values[b] = hinge_of_large_image(
+                    flat[rows], self._codes[rows], float(self.n_images), threads, gradient[rows]
+                )
         return values, gradient
 
     def _evaluate(self, flat: Floats) -> tuple[float, Floats]:

@@ -285,11 +285,26 @@ def in_chunks(task: Callable[[int, int], None], costs: Ints) -> None:
     if workers < 2 or total < _SERIAL_PIXELS:
         task(0, items)
         return
+    with ThreadPoolExecutor(workers) as pool:
+        for future in [pool.submit(task, *chunk) for chunk in chunks(costs, workers)]:
+            future.result()
+
+
+def chunks(costs: Ints, workers: int) -> list[tuple[int, int]]:
+    """Runs start, …, stop − 1 of items with about the same cost, several for every worker."""
+    total = int(costs[-1])
     size = max(_SERIAL_PIXELS, total // (_PIECES * workers))
     cuts = np.unique(np.searchsorted(costs, [*range(0, total, size), total]))
-    with ThreadPoolExecutor(workers) as pool:
-        for future in [pool.submit(task, int(a), int(b)) for a, b in pairwise(cuts)]:
-            future.result()
+    return [(int(start), int(stop)) for start, stop in pairwise(cuts)]
+
+
+def work_space(pixels: int) -> NDArray[np.uint64]:
+    """Two rows of words for the kernels.
+
+    One array, and not made in a kernel: the allocator is more ready to keep it for the next call, or to take
+    large pages for it, and most of the time of a fresh array goes to page faults.
+    """
+    return np.empty((2, pixels), dtype=np.uint64)
 
 
 def _as_ignore(ignore: float) -> float:
