@@ -95,6 +95,7 @@ def test_admm_recovers_from_a_bad_penalty(factor):
 ALL = [
     (solvers.subgradient, "risk"), (solvers.admm, "risk"), (solvers.subgradient, "image"),
     (solvers.admm, "image"), (solvers.prox, "image"), (solvers.proximal_gradient, "image"),
+    (solvers.bundle, "risk"), (solvers.bundle, "image"), (solvers.frank_wolfe, "risk"),
 ]  # fmt: skip
 
 

@@ -205,7 +205,8 @@ class Features:
 
     def part(self, start: int, stop: int) -> Features:
         """The rows start, …, stop − 1 of one block; nothing is copied."""
-        b = int(np.searchsorted(self.offsets, start, side="right")) - 1
+        # Rows that are none may lie behind the last block.
+        b = min(int(np.searchsorted(self.offsets, start, side="right")), len(self._blocks)) - 1
         first = int(self.offsets[b])
         block = self._blocks[b]
         return Features([block._replace(codes=block.codes[start - first : stop - first])])

@@ -12,15 +12,16 @@ from numpy.typing import ArrayLike
 
 from .._validation import Float64s
 from .._vectors import dot
-from ..problems import Minorant, Problem
+from ..problems import LovaszSoftmaxRisk, Minorant, Problem
 from .result import TRACE_COLUMNS, Result, State
 
 Callback = Callable[[State], Any]
+AnyProblem = Problem | LovaszSoftmaxRisk
 #: A candidate, its objective, and a minorant of the loss if the iteration found one.
 Iterate = tuple[Float64s, float, Minorant | None]
-#: What a method needs to go on after the candidate that it yielded last: arrays, numbers, strings and mappings
-#: of these. A method fills it before it yields, never changes its arrays afterwards, and starts from it unless
-#: it is empty.
+#: What a method needs to go on after the candidate that it yielded last: arrays, numbers, strings and
+#: mappings of these. A method fills it before it yields, never changes its arrays afterwards, and starts from
+#: it unless it is empty.
 Memory = dict[str, Any]
 
 _ABSOLUTE_GAP = 1e-14
@@ -36,14 +37,14 @@ class LowerBound:
     parabola. The incumbent moves to its top towards each new minorant, then towards the running mean of all.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        self._best = Minorant(0.0, np.zeros_like(problem.center))
+    def __init__(self, problem: AnyProblem) -> None:
+        self._problem: Any = problem
+        self._best = first_minorant(problem)
         self._mean = self._best
         self._count = 0
-        self.value = 0.0
+        self.value: float = getattr(problem, "known_bound", 0.0)
         #: Size of the terms that cancel in the bound, for judging rounding.
-        self.magnitude = 0.0
+        self.magnitude = 2 * abs(self._best.offset)
 
     def state(self) -> Memory:
         """What `restore` needs."""
@@ -66,6 +67,8 @@ class LowerBound:
 
     def add(self, minorant: Minorant) -> None:
         """Improve the bound with one more minorant."""
+        if not getattr(self._problem, "convex", True):
+            raise TypeError(f"{self._problem!r} is not convex: its linearisations are no minorants")
         self._count += 1
         self._mean = _between(self._mean, minorant, 1 / self._count)
         self._move(minorant)
@@ -92,7 +95,13 @@ def _between(first: Minorant, second: Minorant, t: float) -> Minorant:
     )
 
 
-def starting_point(problem: Problem, x0: ArrayLike | None) -> Float64s:
+def first_minorant(problem: AnyProblem) -> Minorant:
+    """The minorant that costs nothing: that the loss is ≥ 0, or what a problem where this is wrong says."""
+    known: Minorant = getattr(problem, "known_minorant", Minorant(0.0, np.zeros_like(problem.center)))
+    return known
+
+
+def starting_point(problem: AnyProblem, x0: ArrayLike | None) -> Float64s:
     """A private copy of x0, or the minimiser of the quadratic."""
     if x0 is None:
         return problem.center.copy()
@@ -106,7 +115,7 @@ def starting_point(problem: Problem, x0: ArrayLike | None) -> Float64s:
 
 def drive(
     method: str,
-    problem: Problem,
+    problem: AnyProblem,
     iterates: Callable[[LowerBound, Memory], Iterator[Iterate]],
     *,
     tol: float,
@@ -159,7 +168,7 @@ def drive(
 class _Run:
     """What is known of a solve so far: trace, best point, bound."""
 
-    def __init__(self, method: str, problem: Problem, resume: Result | None) -> None:
+    def __init__(self, method: str, problem: AnyProblem, resume: Result | None) -> None:
         self.bound = LowerBound(problem)
         self.rows: list[tuple[float, ...]] = []
         self.best_x, self.best = problem.center, math.inf
@@ -197,7 +206,8 @@ class _Run:
             self.best_x, self.best = x, value
         _check_bound(self.bound, self.best)
         dual = min(self.bound.value, self.best)
-        passes = self._problem.passes - self._passes
+        # Sums of fractions of the pixels: without their rounding, a run counts the same every time.
+        passes = round(self._problem.passes - self._passes, 9)
         row = (
             len(self.rows),
             self._seconds + seconds,
@@ -217,7 +227,7 @@ class _Run:
         _, _, _, value, best, _, gap = self.rows[-1]
         if gap <= max(tol * abs(best), _ABSOLUTE_GAP):
             return "optimal"
-        if not value <= _DIVERGED * (1 + self.rows[0][3]):
+        if not value <= _DIVERGED * (1 + abs(self.rows[0][3])):
             return "diverged"
         if len(self.rows) > max_iter:
             return "max_iter"

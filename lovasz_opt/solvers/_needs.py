@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 _WHAT = {
+    "strong_convexity": "a strongly convex objective",
     "linearise": "a value with a subgradient and its minorant",
+    "loss_and_subgradient": "a value with a subgradient of its loss on the scores",
     "batch": "images that can be looked at one by one",
     "n_images": "a number of images",
     "prox_loss": "an exact prox of its loss on the scores",
@@ -16,8 +18,16 @@ _WHAT = {
 }
 
 
-def require(solver: str, problem: Any, *names: str) -> None:
-    """Raise `TypeError` naming the first property that the problem lacks."""
+def require(solver: str, problem: Any, *names: str, convex: bool = True) -> None:
+    """Raise `TypeError` naming the first property that the problem lacks.
+
+    A solver relies on convexity, for its minorants at least, unless it says that it does not.
+    """
+    if convex and not getattr(problem, "convex", True):
+        raise TypeError(
+            f"{solver} needs a problem with a convex objective ('convex'); that of {type(problem).__name__} "
+            "is not: see its documentation for solvers that can do without, and for convex models of it"
+        )
     for name in names:
         if not hasattr(problem, name):
             raise TypeError(

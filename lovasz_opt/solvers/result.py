@@ -62,7 +62,8 @@ class Result:
     dual : float
         Best certified lower bound of the optimal value.
     gap : float
-        value − dual ≥ 0; the optimal value lies in [dual, value].
+        value − dual ≥ 0; the optimal value lies in [dual, value]. Where the problem is not convex, dual is a
+        bound that the problem knows, and the gap does not tend to 0.
     status : str
         "optimal" (gap within `tol`), "max_iter", "max_time", "stopped" (by the callback), "interrupted",
         "diverged", or "finished" (the method has no further iteration).

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._validation import as_step
 from .._vectors import dot
-from ..problems import Problem
+from ..problems import LovaszSoftmaxRisk, Problem
 from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
 from .result import Result
@@ -23,8 +23,8 @@ _AVERAGES = ("uniform", "weighted")
 
 
 def subgradient(
-    pb: Problem,
-    step: Rule = "strong",
+    pb: Problem | LovaszSoftmaxRisk,
+    step: Rule | None = None,
     step_size: float = 1.0,
     average: Average | None = None,
     *,
@@ -39,12 +39,14 @@ def subgradient(
 
     Parameters
     ----------
-    pb : Problem
-        Anything with `linearise`.
-    step : {"constant", "sqrt", "strong", "polyak", "normalised"}
+    pb : Problem or LovaszSoftmaxRisk
+        Anything with `linearise`. It need not be convex: where it yields no minorants, the lower bound is the
+        one that the problem knows.
+    step : {"constant", "sqrt", "strong", "polyak", "normalised"}, optional
         With η = `step_size` and μ the strong convexity: α_k = η; η/√k; η/(μk); Polyak's η (P(v) − D)/‖g‖², in
         which D is the certified lower bound known so far, since the optimum is not; or η/(√k ‖g‖), which
-        moves by η/√k whatever the scale of the objective.
+        moves by η/√k whatever the scale of the objective. By default "strong", which the problem must be,
+        and "normalised" where it is not.
     step_size : float
         η > 0.
     average : {None, "uniform", "weighted"}
@@ -86,11 +88,16 @@ def subgradient(
     >>> bool(0 <= r.gap < 1e-2 * r.value)
     True
     """
-    require("subgradient", pb, "linearise")
+    require("subgradient", pb, "linearise", convex=False)
+    if step is None:
+        step = "strong" if hasattr(pb, "strong_convexity") else "normalised"
     if step not in _RULES:
         raise ValueError(f"step is {step!r}; choose one of {', '.join(_RULES)}")
     if average is not None and average not in _AVERAGES:
         raise ValueError(f"average is {average!r}; choose None, {' or '.join(_AVERAGES)}")
+    if step == "strong":
+        require("subgradient with step 'strong'", pb, "strong_convexity", convex=False)
+        modulus = pb.strong_convexity  # type: ignore[union-attr]
     eta = as_step(step_size, "step_size")
     start = starting_point(pb, x0)
 
@@ -109,7 +116,7 @@ def subgradient(
             elif step == "sqrt":
                 alpha = eta / math.sqrt(k)
             elif step == "strong":
-                alpha = eta / (pb.strong_convexity * k)
+                alpha = eta / (modulus * k)
             elif step == "normalised":
                 alpha = eta / math.sqrt(k * norm2)
             else:

@@ -1,0 +1,234 @@
+"""Cutting planes: the quadratic program of the model against CVXPY, and the solver with its certified gap."""
+
+import importlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lovasz_opt import problems, reference, solvers
+from lovasz_opt.problems import Minorant
+from lovasz_opt.solvers._cuts import Cuts
+
+EPSILON = np.finfo(np.float64).eps
+
+
+def images(rng, n=6, p=80, d=4, foreground=0.3, noise=0.4):
+    features, targets = [], []
+    for _ in range(n):
+        target = rng.random(p) < foreground
+        X = noise * rng.standard_normal((p, d))
+        X[:, 0] += target
+        X[:, -1] = 1.0
+        features.append(X)
+        targets.append(target)
+    return features, targets
+
+
+def model_of(modulus, offsets, slopes):
+    cuts = Cuts(modulus, Minorant(offsets[0], slopes[0]))
+    for offset, slope in zip(offsets[1:], slopes[1:], strict=True):
+        cuts.add(Minorant(offset, slope))
+    return cuts, cuts.minimise()
+
+
+def missing(modulus, offsets, slopes, minorant):
+    """What the bound of an average of the cuts lacks at most: the model minus it, at its minimiser."""
+    step = -minorant.slope / modulus
+    return float((offsets + slopes @ step).max() - minorant.offset - minorant.slope @ step)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_model_against_cvxpy(seed):
+    cp = pytest.importorskip("cvxpy")
+    rng = np.random.default_rng(seed)
+    k, d, modulus = int(rng.integers(2, 40)), int(rng.integers(1, 8)), 10.0 ** rng.uniform(-3, 1)
+    slopes, offsets = rng.standard_normal((k, d)) + 0.5, rng.standard_normal(k)
+    _, minorant = model_of(modulus, offsets, slopes)
+    step = cp.Variable(d)
+    objective = modulus / 2 * cp.sum_squares(step) + cp.max(offsets + slopes @ step)
+    expected = cp.Problem(cp.Minimize(objective)).solve(solver=cp.CLARABEL)
+    bound = minorant.offset - minorant.slope @ minorant.slope / (2 * modulus)
+    assert bound == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    np.testing.assert_allclose(
+        -minorant.slope / modulus, step.value, atol=1e-3 * (1 + np.abs(step.value).max())
+    )
+
+
+@given(data=st.data())
+def test_model_of_cuts_that_depend_on_each_other(data):
+    """Small integers: duplicates, zeros and affine dependence at every turn, and ties between optima."""
+    k, d = data.draw(st.integers(1, 25)), data.draw(st.integers(1, 5))
+    entries = st.integers(-2, 2)
+    slopes = np.array(data.draw(st.lists(st.lists(entries, min_size=d, max_size=d), min_size=k, max_size=k)))
+    offsets = np.array(data.draw(st.lists(entries, min_size=k, max_size=k)), dtype=float)
+    slopes = slopes * data.draw(st.sampled_from([1e-4, 1.0, 1e4]))
+    modulus = data.draw(st.sampled_from([1e-3, 1.0]))
+    # One by one, each from the solution before, as in the solver.
+    cuts = Cuts(modulus, Minorant(offsets[0], slopes[0]))
+    size = float((slopes**2).sum(axis=1).max() / modulus + np.abs(offsets).max())
+    for m in range(1, k + 1):
+        if m > 1:
+            cuts.add(Minorant(offsets[m - 1], slopes[m - 1]))
+        minorant = cuts.minimise()
+        weights = cuts.state()["weights"]
+        assert (weights >= 0).all()
+        assert weights.sum() == pytest.approx(1, abs=1e-14)
+        np.testing.assert_allclose(weights @ slopes[:m], minorant.slope, atol=1e-14 * np.abs(slopes).max())
+        assert missing(modulus, offsets[:m], slopes[:m], minorant) <= 1e-11 * size
+
+
+@pytest.mark.parametrize("noise", [1.0, 1e-6])
+def test_model_of_hundreds_of_cuts(noise):
+    rng = np.random.default_rng(3)
+    slopes = rng.standard_normal((300, 60)) + 0.2
+    slopes[1::2] = slopes[::2] + noise * rng.standard_normal((150, 60))
+    slopes = np.vstack([1e4 * slopes[:1], slopes])
+    offsets = 0.1 * rng.random(301)
+    cuts, minorant = model_of(1.0, offsets, slopes)
+    assert missing(1.0, offsets, slopes, minorant) <= 1e-13 * 60
+    active = int((cuts.state()["weights"] > 0).sum())
+    assert 20 < active <= 61
+    # Idle cuts are dropped after the second solution without weight, and nothing changes.
+    cuts.forget(2)
+    assert len(cuts) == 301
+    cuts.minimise()
+    cuts.forget(2)
+    assert len(cuts) == active
+    np.testing.assert_allclose(cuts.minimise().slope, minorant.slope, atol=1e-10)
+
+
+def test_cuts_change_nothing_that_was_handed_out():
+    rng = np.random.default_rng(1)
+    cuts, _ = model_of(1.0, np.zeros(5), rng.standard_normal((5, 3)))
+    state = cuts.state()
+    kept = {name: array.copy() for name, array in state.items()}
+    first = Cuts.restored(1.0, state)
+    first.add(Minorant(5.0, np.ones(3)))
+    after = first.minimise()
+    np.testing.assert_array_equal(first.minimise().slope, after.slope)
+    first.forget(1)
+    for name, array in kept.items():
+        np.testing.assert_array_equal(array, state[name])
+
+
+@pytest.mark.parametrize("line_search", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_against_cvxpy(seed, line_search):
+    pytest.importorskip("cvxpy")
+    rng = np.random.default_rng(seed)
+    features, targets = images(rng, n=3, p=25, d=3)
+    l2 = 10.0 ** rng.uniform(-3, 0)
+    expected = reference.solve_linear_hinge_risk(features, targets, l2)
+    r = solvers.bundle(problems.LinearHingeRisk(features, targets, l2), line_search, tol=1e-10)
+    assert r.status == "optimal"
+    assert r.value == pytest.approx(expected.value, rel=1e-6)
+    assert r.dual <= expected.value <= r.value * (1 + 1e-6)
+    np.testing.assert_allclose(r.x, expected.x, atol=1e-2 * max(1.0, np.abs(r.x).max()))
+
+
+@pytest.mark.parametrize("line_search", [True, False])
+def test_prox_of_an_image(line_search):
+    rng = np.random.default_rng(2)
+    labels = np.where(rng.random((5, 8)) < 0.1, 255, rng.random((5, 8)) < 0.4)
+    pb = problems.ImageProx(rng.standard_normal((5, 8)), labels, 20.0, ignore=255)
+    exact = solvers.prox(pb)
+    r = solvers.bundle(pb, line_search, tol=1e-8, max_iter=3000)
+    assert r.status == "optimal"
+    np.testing.assert_allclose(r.x, exact.x, atol=np.sqrt(2 * r.gap) + 1e-12)
+
+
+def test_agrees_with_newton_within_their_gaps():
+    pb = problems.LinearHingeRisk(*images(np.random.default_rng(3), n=10, p=400, d=12), l2=1e-3)
+    newton = solvers.ssnal(pb, tol=1e-9)
+    for patience in (1, 50):
+        r = solvers.bundle(pb, patience=patience, tol=1e-6, max_iter=600)
+        assert r.status == "optimal"
+        assert max(r.dual, newton.dual) <= min(r.value, newton.value)
+        assert (np.diff(r.trace["value"]) <= 0).all()
+
+
+def test_the_line_search_saves_passes():
+    pb = problems.LinearHingeRisk(*images(np.random.default_rng(4), n=5, p=300, d=10), l2=1e-3)
+    with_search, without = (solvers.bundle(pb, flag, tol=1e-4, max_iter=2000) for flag in (True, False))
+    assert with_search.status == without.status == "optimal"
+    assert with_search.trace["passes"][-1] < 0.7 * without.trace["passes"][-1]
+    # One product with the features and one with their transpose an iteration.
+    np.testing.assert_allclose(np.diff(with_search.trace["passes"]), 2.0)
+
+
+def test_a_poor_line_search_does_not_stall(monkeypatch):
+    monkeypatch.setattr(importlib.import_module("lovasz_opt.solvers.bundle"), "_TRIALS", 1)
+    pb = problems.LinearHingeRisk(*images(np.random.default_rng(4), n=5, p=300, d=10), l2=1e-3)
+    assert solvers.bundle(pb, tol=1e-5, max_iter=200).status == "optimal"
+
+
+def test_a_run_in_parts_is_the_same_run(tmp_path):
+    pb = problems.LinearHingeRisk(*images(np.random.default_rng(5)), l2=1e-3)
+    for arguments in ({}, {"line_search": False, "patience": 3}):
+        whole = solvers.bundle(pb, **arguments, tol=0, max_iter=25)
+        solvers.bundle(pb, **arguments, tol=0, max_iter=11).save(tmp_path / "part.npz")
+        part = solvers.Result.load(tmp_path / "part.npz")
+        for _ in range(2):
+            rest = solvers.bundle(pb, **arguments, tol=0, max_iter=25, resume=part)
+            np.testing.assert_array_equal(rest.x, whole.x)
+            for column in ("value", "dual", "passes"):
+                np.testing.assert_array_equal(rest.trace[column], whole.trace[column])
+
+
+def awkward(kind, rng):
+    features, targets = images(rng)
+    if kind == "separable":
+        features, targets = images(rng, noise=0.01)
+    elif kind == "no foreground":
+        targets = [np.zeros_like(target) for target in targets]
+    elif kind == "all foreground":
+        targets[1][:] = True
+    elif kind == "one void image":
+        targets = [target.astype(int) for target in targets]
+        targets[0][:] = 255
+    elif kind == "all void":
+        targets = [np.full(target.shape, 255) for target in targets]
+    elif kind == "duplicated columns":
+        features = [np.hstack([X, X]) for X in features]
+    elif kind == "large features":
+        features = [1e4 * X for X in features]
+    elif kind == "zero features":
+        features = [np.zeros_like(X) for X in features]
+    elif kind == "one pixel":
+        features, targets = [features[0][:1]], [targets[0][:1]]
+    return problems.LinearHingeRisk(features, targets, l2=1e-3, ignore=255)
+
+
+KINDS = [
+    "separable", "no foreground", "all foreground", "one void image", "all void", "duplicated columns",
+    "large features", "zero features", "one pixel",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line_search", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_awkward_problems(kind, line_search):
+    pb = awkward(kind, np.random.default_rng(1))
+    r = solvers.bundle(pb, line_search, tol=1e-7, max_iter=400)
+    assert r.status == "optimal", r.message
+    assert 0 <= r.gap <= max(1e-7 * r.value, 1e-14)
+    assert r.value == pytest.approx(pb.value(r.x), rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+def test_any_start(scale):
+    rng = np.random.default_rng(2)
+    pb = problems.LinearHingeRisk(*images(rng), l2=1e-2)
+    r = solvers.bundle(pb, x0=scale * rng.standard_normal(4), tol=1e-8)
+    assert r.status == "optimal"
+    assert r.value == pytest.approx(solvers.ssnal(pb, tol=1e-10).value, rel=2e-8)
+
+
+def test_bad_input():
+    pb = awkward("one pixel", np.random.default_rng(1))
+    with pytest.raises(ValueError, match="patience is 0; it must be ≥ 1"):
+        solvers.bundle(pb, patience=0)
+    with pytest.raises(TypeError, match=r"bundle needs a problem with a value .* \('loss_and_subgradient'\)"):
+        solvers.bundle(object())
