@@ -26,6 +26,7 @@ from .convex import (
     prox_dotsort,
     solve_image_prox,
     solve_linear_hinge_risk,
+    solve_linearised_softmax_risk,
 )
 from .rational import as_fractions, jaccard_row, prox_counts_exact, set_values_exact
 
@@ -51,5 +52,6 @@ __all__ = [
     "set_values_exact",
     "solve_image_prox",
     "solve_linear_hinge_risk",
+    "solve_linearised_softmax_risk",
     "vertices",
 ]

@@ -88,9 +88,9 @@ class Result:
 
     A run in two parts is the same run:
 
-    >>> pb = problems.ImageProx([0.5, -0.2, 0.3], [1, 1, 0], gamma=1.0)
-    >>> half = solvers.subgradient(pb, max_iter=10, tol=0)
-    >>> rest, whole = (solvers.subgradient(pb, max_iter=20, tol=0, resume=r) for r in (half, None))
+    >>> pb = problems.ImageProx([0.5, -0.2, 0.3], [1, 1, 0], gamma=2.0)
+    >>> half = solvers.subgradient(pb, "sqrt", max_iter=10, tol=0)
+    >>> rest, whole = (solvers.subgradient(pb, "sqrt", max_iter=20, tol=0, resume=r) for r in (half, None))
     >>> rest.nit, bool((rest.x == whole.x).all())
     (20, True)
     """
