@@ -1,6 +1,6 @@
 """Regularised Lovász risks over images: value, subgradient, dual bound and certified gap."""
 
-from ._base import Minorant, Pools, Problem
+from ._base import Minorant, Objective, Pools, Problem
 from ._features import Quantised
 from .distributed import DistributedHingeRisk
 from .image_prox import ImageProx
@@ -15,6 +15,7 @@ __all__ = [
     "LinearisedSoftmaxRisk",
     "LovaszSoftmaxRisk",
     "Minorant",
+    "Objective",
     "Pools",
     "Problem",
     "Quantised",

@@ -64,6 +64,18 @@ class Objective(ABC):
     center: Float64s
     shape: tuple[int, ...]
     passes: float = 0.0
+    #: Linearisations of the loss are minorants of it.
+    convex: bool = True
+
+    @property
+    def known_minorant(self) -> Minorant:
+        """The minorant of the loss that costs nothing: it is ≥ 0."""
+        return Minorant(0.0, np.zeros_like(self.center))
+
+    @property
+    def known_bound(self) -> float:
+        """The lower bound of P that costs nothing."""
+        return self.lower_bound(self.known_minorant)
 
     @abstractmethod
     def loss_at(self, v: Float64s) -> float:

@@ -16,6 +16,7 @@ from .._validation import Float64s, Ints, as_scores, as_step
 from .._vectors import dot
 from ..losses import lovasz_softmax_and_gradient
 from ..losses._images import Labels, as_class_labels
+from ._base import Minorant
 from ._class_pixels import ClassPixels
 from ._features import Block, Quantised
 from .linearised_softmax import LinearisedSoftmaxRisk
@@ -264,6 +265,11 @@ class LovaszSoftmaxRisk:
         self._count()
         slope = self.pixels.transpose_times(slopes).reshape(-1)
         return 0.5 * self.l2 * dot(v, v) + loss, self.l2 * v + slope, None
+
+    @property
+    def known_minorant(self) -> Minorant:
+        """The loss is ≥ 0; no other minorant of it is known."""
+        return Minorant(0.0, np.zeros_like(self.center))
 
     @cached_property
     def known_bound(self) -> float:

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 
 from .._validation import Float64s
 from .._vectors import dot
-from ..problems import LovaszSoftmaxRisk, Minorant, Problem
+from ..problems import LovaszSoftmaxRisk, Minorant, Objective
 from .result import TRACE_COLUMNS, Result, State
 
 Callback = Callable[[State], Any]
-AnyProblem = Problem | LovaszSoftmaxRisk
+AnyProblem = Objective | LovaszSoftmaxRisk
 #: A candidate, its objective, and a minorant of the loss if the iteration found one.
 Iterate = tuple[Float64s, float, Minorant | None]
 #: What a method needs to go on after the candidate that it yielded last: arrays, numbers, strings and
@@ -39,10 +39,10 @@ class LowerBound:
 
     def __init__(self, problem: AnyProblem) -> None:
         self._problem: Any = problem
-        self._best = first_minorant(problem)
+        self._best = problem.known_minorant
         self._mean = self._best
         self._count = 0
-        self.value: float = getattr(problem, "known_bound", 0.0)
+        self.value = problem.known_bound
         #: Size of the terms that cancel in the bound, for judging rounding.
         self.magnitude = 2 * abs(self._best.offset)
 
@@ -67,7 +67,7 @@ class LowerBound:
 
     def add(self, minorant: Minorant) -> None:
         """Improve the bound with one more minorant."""
-        if not getattr(self._problem, "convex", True):
+        if not self._problem.convex:
             raise TypeError(f"{self._problem!r} is not convex: its linearisations are no minorants")
         self._count += 1
         self._mean = _between(self._mean, minorant, 1 / self._count)
@@ -93,12 +93,6 @@ def _between(first: Minorant, second: Minorant, t: float) -> Minorant:
     return Minorant(
         first.offset + t * (second.offset - first.offset), first.slope + t * (second.slope - first.slope)
     )
-
-
-def first_minorant(problem: AnyProblem) -> Minorant:
-    """The minorant that costs nothing: that the loss is ≥ 0, or what a problem where this is wrong says."""
-    known: Minorant = getattr(problem, "known_minorant", Minorant(0.0, np.zeros_like(problem.center)))
-    return known
 
 
 def starting_point(problem: AnyProblem, x0: ArrayLike | None) -> Float64s:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validation import Float64s
@@ -94,7 +93,7 @@ def bundle(
     def iterates(bound: LowerBound, memory: Memory) -> Iterator[Iterate]:
         if not memory:
             here = _Point.at(pb, start)
-            cuts = Cuts(pb.strong_convexity, Minorant(0.0, np.zeros_like(start)))
+            cuts = Cuts(pb.strong_convexity, pb.known_minorant)
             first = pb.minorant(here.g)
             cuts.add(first)
             memory.update(x=here.x, scores=here.scores, cuts=cuts.state())
