@@ -96,6 +96,10 @@ ALL = [
     (solvers.subgradient, "risk"), (solvers.admm, "risk"), (solvers.subgradient, "image"),
     (solvers.admm, "image"), (solvers.prox, "image"), (solvers.proximal_gradient, "image"),
     (solvers.bundle, "risk"), (solvers.bundle, "image"), (solvers.frank_wolfe, "risk"),
+    (solvers.pdhg, "risk"), (solvers.pdhg, "image"), (solvers.fista, "risk"),
+    (solvers.moreau, "risk"), (solvers.moreau, "image"),
+    (solvers.stochastic_subgradient, "risk"), (solvers.adam, "risk"),
+    (solvers.stochastic_proximal_point, "risk"),
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ _WHAT = {
     "batch": "images that can be looked at one by one",
     "n_images": "a number of images",
     "prox_loss": "an exact prox of its loss on the scores",
+    "squared_norm": "the spectral norm of its linear map",
     "ridge": "a solvable ridge step in its linear map",
     "newton_system": "an exact prox of its loss with the Jacobian, and Newton systems of its linear map",
     "prox": "an exact prox of its loss in the variable itself",
