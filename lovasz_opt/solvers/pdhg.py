@@ -87,9 +87,9 @@ def pdhg(
     -----
     An iteration costs one product with A, one prox and two values; one product with Aᵀ and one prox for each
     step tried. Means of plain and of accelerated steps (`adapt=False`) have gaps of O(1/k) and O(1/k²). A
-    restart needs a gap that is smaller by a factor, or comes after a share of all iterations so far: it
-    keeps the convergence of the steps between restarts, and on piecewise quadratic problems like these makes
-    it linear in practice.
+    restart needs a gap that is smaller by a factor, or comes after a share of all iterations so far, ever
+    more rarely. Line search and restarts have proofs of their own; for both with the balancing of steps we
+    know of none, but convergence on these piecewise quadratic problems is linear in practice, and certified.
 
     References
     ----------

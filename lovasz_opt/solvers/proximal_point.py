@@ -66,7 +66,7 @@ def stochastic_proximal_point(
     accuracy : float
         δ > 0: a step is solved until its error is certified to be at most δ times its length.
     inner : {"cuts", "newton"}
-        Solver of a step: cutting planes, or `ssnal`. Few cuts do for one or a few images.
+        Solver of a step: cutting planes, or `ssnal`, which pays off for long steps on dozens of images.
     seed : int
         Of the order of the images, ≥ 0.
     tol, max_time, callback, x0, resume
@@ -92,9 +92,10 @@ def stochastic_proximal_point(
     steps alike after a few digits. The exact step is stable for any α_k, and moves at most to the minimiser
     of its own images.
 
-    Cutting planes maximise the dual of a step over the convex hull of the subgradients seen, each one for two
-    products with the features of S; a step of one image takes 3 to 10 of them, where the augmented Lagrangian
-    method takes as many Newton steps with a d × d system each. Beyond 100 cuts the latter takes over.
+    Cutting planes maximise the dual of a step over the convex hull of the subgradients seen, each of which
+    costs two products with the features of S. A step on one image takes 2 to 10 of them to δ = 0.1, and the
+    augmented Lagrangian method about as many Newton steps, each with a d × d system. Beyond 100 cuts it takes
+    over.
 
     The dual of a step is a certified minorant of the loss of its images. The mean of those of an epoch, in
     which every image counts once, is one of the whole loss. An iteration is an epoch and then P at the
@@ -190,15 +191,17 @@ def _by_cuts(risk: LinearHingeRisk, start: Float64s, delta: float) -> tuple[Floa
         if gap <= max(_near(risk, best, start, delta), _ROUNDING * (value + abs(model.offset))):
             return best, model
         if len(cuts) > _MOST_CUTS:
-            return _by_newton(risk, start, delta)
+            return _by_newton(risk, start, delta, best)
         v = risk.minimiser_of_bound(model)
 
 
-def _by_newton(risk: LinearHingeRisk, start: Float64s, delta: float) -> tuple[Float64s, Minorant]:
-    """The same by the semismooth Newton method."""
+def _by_newton(
+    risk: LinearHingeRisk, start: Float64s, delta: float, first: Float64s | None = None
+) -> tuple[Float64s, Minorant]:
+    """The same by the semismooth Newton method, from `first` on or the start."""
 
     def near(state: State) -> bool:
         return state.value == state.best and state.gap <= _near(risk, state.x, start, delta)
 
-    result = ssnal(risk, tol=_ROUNDING, callback=near, x0=start)
+    result = ssnal(risk, tol=_ROUNDING, callback=near, x0=start if first is None else first)
     return result.x, Minorant(result.state["bound"]["best offset"], result.state["bound"]["best"])
