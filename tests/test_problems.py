@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lovasz_opt as lo
+from lovasz_opt import solvers
 from lovasz_opt.problems import ImageProx, LinearHingeRisk, Minorant
 
 
@@ -272,3 +273,12 @@ def test_bad_points_and_duals_are_refused():
         image.dual_value(np.zeros(3))
     with pytest.raises(TypeError, match="v must hold real numbers"):
         image.value(["a", "b"])
+
+
+def test_minorants_far_away_keep_their_digits():
+    rng = np.random.default_rng(3)
+    pb = random_risk(rng)[0]
+    optimum = solvers.ssnal(pb, tol=1e-10)
+    for scale in (1e6, 1e12, 1e15):
+        minorant = pb.linearise(scale * rng.standard_normal(pb.n_features))[2]
+        assert pb.lower_bound(minorant) <= optimum.value

@@ -219,7 +219,7 @@ class Problem(Objective):
         slope = self.adjoint(g)
         step = v - self.center
         value = 0.5 * self.strong_convexity * dot(step, step) + loss
-        return value, self.strong_convexity * step + slope, Minorant(loss - dot(slope, step), slope)
+        return value, self.strong_convexity * step + slope, self.minorant(g, slope)
 
     def minorant(self, g: Float64s, slope: Float64s | None = None) -> Minorant:
         """The minorant of dual scores g; `slope` is Aᵀg where it is known already."""

@@ -11,7 +11,6 @@ import numpy as np
 
 from .._validation import Float64s, as_step
 from .._vectors import dot
-from ..problems import Minorant, Problem
 from ._driver import AnyProblem, Iterate
 
 Rule = Literal["constant", "sqrt", "inverse"]
@@ -130,16 +129,7 @@ def evaluated(pb: AnyProblem, v: Float64s) -> tuple[Iterate, Float64s]:
     """What to yield for v, and a subgradient there; P counts as infinite where it cannot be computed."""
     if bounded(v):
         with np.errstate(over="ignore", invalid="ignore"):
-            value, g, minorant = _linearised(pb, v)
+            value, g, minorant = pb.linearise(v)
         if math.isfinite(value):
             return (v, value, minorant), g
     return (v, math.inf, None), np.zeros_like(v)
-
-
-def _linearised(pb: AnyProblem, v: Float64s) -> tuple[float, Float64s, Minorant | None]:
-    """As `linearise`, whose offset loss − ⟨slope, v − v₀⟩ keeps no digit at a v that is far away."""
-    if not isinstance(pb, Problem):
-        return pb.linearise(v)
-    loss, dual = pb.loss_and_subgradient(pb.apply(v))
-    minorant = pb.minorant(dual, pb.adjoint(dual))
-    return pb.quadratic(v) + loss, pb.strong_convexity * (v - pb.center) + minorant.slope, minorant
