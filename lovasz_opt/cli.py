@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -39,40 +40,60 @@ def _options(
     pass
 
 
+class _Backend(StrEnum):
+    loky = "loky"
+    dask = "dask"
+
+
 @app.command()
 def study(
-    out: Annotated[Path, typer.Option(help="Directory for the figure, the curves and the summary.")] = Path(
-        "study"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Directory for figures, tables and curves; finished runs are kept in it.")
+    ] = Path("study"),
     seed: Annotated[
         int, typer.Option(min=0, help="Deals the tiles or images into training and test parts.")
     ] = 0,
     quick: Annotated[
         bool, typer.Option("--quick", help="Smaller images, fewer iterations: some ten seconds.")
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="More step sizes and time; with --data all of VOC and CamVid.")
+    ] = False,
     data: Annotated[
         Path | None,
-        typer.Option(
-            help="Directory with deeplab_train.npz and deeplab_val.npz; problem (b) then runs on VOC cats."
-        ),
+        typer.Option(help="Directory with deeplab_train.npz and deeplab_val.npz: adds VOC cats."),
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one for each core.", show_default=False)
+    ] = None,
+    backend: Annotated[
+        _Backend, typer.Option(help="Of joblib; dask uses DASK_SCHEDULER_ADDRESS or a local cluster.")
+    ] = _Backend.loky,
 ) -> None:
-    """Compare proximal methods with subgradient descent on a photograph, with certified gaps.
+    """Compare proximal methods with subgradient descent, with certified gaps.
 
-    Takes about a minute on two cores. Ctrl-C keeps what is done.
+    Takes about a minute on two cores. Ctrl-C reports what is done; the same command goes on from there.
     """
-    from . import study as convergence_study
+    from . import study as studies
     from .datasets import DataError, MissingExtra
     from .progress import reporter
 
     command = shlex.join(["lovasz-opt", *sys.argv[1:]])
-    settings = convergence_study.Settings.of(seed, quick, None if data is None else str(data))
+    try:
+        settings = studies.Settings.of(seed, quick, full, None if data is None else str(data))
+    except ValueError as error:
+        raise _fail(str(error)) from None
     try:
         _make_writable(out)
-        with reporter() as report:
-            done = convergence_study.run(settings, report)
-        typer.echo(convergence_study.table(done))
-        files = convergence_study.write(done, out, command)
+        with reporter() as progress:
+            done = studies.run(
+                settings,
+                out,
+                command,
+                jobs=jobs or os.cpu_count() or 1,
+                backend=backend.value,
+                progress=progress,
+            )
     except (DataError, MissingExtra) as error:
         raise _fail(str(error)) from None
     except OSError as error:
@@ -81,9 +102,10 @@ def study(
         ) from None
     except KeyboardInterrupt:
         raise _fail("interrupted before anything was done", 130) from None
-    typer.echo("wrote " + ", ".join(str(file) for file in files))
-    if done.interrupted:
-        raise _fail(f"interrupted: {len(done.runs)} runs kept", 130)
+    typer.echo(done.text)
+    typer.echo("wrote " + ", ".join(str(file) for file in done.files))
+    if done.done.interrupted:
+        raise _fail(f"interrupted: {len(done.done.outcomes)} runs kept in {out / 'cells'}", 130)
 
 
 def _make_writable(out: Path) -> None:
@@ -134,7 +156,8 @@ def info() -> None:
     for name, version in found.items():
         typer.echo(f"{name:14} {version}")
     for extra, packages in {
-        "study": ("matplotlib", "scikit-image", "tqdm"),
+        "study": ("matplotlib", "scikit-image", "tqdm", "joblib"),
+        "dask": ("dask", "distributed"),
         "reference": ("cvxpy",),
     }.items():
         missing = [name for name in packages if name not in found]

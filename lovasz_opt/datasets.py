@@ -1,4 +1,4 @@
-"""Images with targets and pixel features: a photograph, VOC with network features, random shapes."""
+"""Images with targets and pixel features: a photograph, VOC with network features, CamVid, random shapes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ._validation import Bools, Float64s
+from ._validation import Bools, Float64s, Ints
+from .problems import LinearHingeRisk, Quantised
 
 #: Label of void pixels in every target of this module.
 VOID = 255
@@ -22,6 +23,11 @@ VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
+)  # fmt: skip
+
+CAMVID_CLASSES = (
+    "sky", "building", "pole", "road", "pavement", "tree", "sign_symbol", "fence", "car", "pedestrian",
+    "bicyclist",
 )  # fmt: skip
 
 
@@ -63,26 +69,43 @@ class Photograph:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Features and targets of several images, as `LinearHingeRisk` takes them (with ``ignore=VOID``).
+    """Features and targets of several images, as `LinearHingeRisk` takes them.
 
     Attributes
     ----------
     name : str
         What it is and how it was chosen.
-    features : list of (p_i, d) ndarray
-    targets : list of (p_i,) ndarray of uint8
+    features : list of (p_i, d) ndarray or (h, w, d) Quantised
+    targets : list of (p_i,) or (H, W) ndarray of uint8
         1 foreground, 0 background, 255 void.
     ids : tuple of str
         Name of each image.
     boxes : tuple of (top, bottom, left, right)
         Where each tile lies in its photograph; empty for whole images.
+    upsample : {None, "align_corners"}
+        How scores on the grid of the features become scores on the grid of the targets.
     """
 
     name: str
-    features: list[NDArray[np.floating[Any]]]
+    features: list[Any]
     targets: list[NDArray[np.uint8]]
     ids: tuple[str, ...]
     boxes: tuple[tuple[int, int, int, int], ...] = field(default=())
+    upsample: Literal["align_corners"] | None = None
+
+    def risk(self, l2: float) -> LinearHingeRisk:
+        """The regularised Lovász hinge risk of a linear model of these images.
+
+        Parameters
+        ----------
+        l2 : float
+            Ridge weight, > 0.
+
+        Returns
+        -------
+        LinearHingeRisk
+        """
+        return LinearHingeRisk(self.features, self.targets, l2, ignore=VOID, upsample=self.upsample)
 
 
 def motorcycle(scale: int = 2, nearer_than: float = 30.0) -> Photograph:
@@ -325,6 +348,7 @@ def voc(
     split: str = "train",
     limit: int | None = None,
     seed: int = 0,
+    fine: bool = False,
 ) -> ImageSet:
     """VOC images that show a class, with quantised DeepLab features on a 33 × 33 grid.
 
@@ -340,11 +364,15 @@ def voc(
     limit : int, optional
         At most this many images, drawn with `seed`.
     seed : int
+    fine : bool
+        Targets on the 129 × 129 grid, to which the scores are to be interpolated, and features left in 8-bit
+        codes.
 
     Returns
     -------
     ImageSet
-        257 float32 features a pixel, the last one constant 1; targets are the masks at the grid points.
+        257 features a pixel, the last one constant 1: float32, or `Quantised` if `fine`. Targets are the
+        masks at the grid points, or the whole masks if `fine`.
 
     Raises
     ------
@@ -353,23 +381,19 @@ def voc(
     ValueError
         For an unknown class or split.
     """
-    if cls not in VOC_CLASSES[1:]:
-        raise ValueError(f"cls is {cls!r}; choose one of {', '.join(VOC_CLASSES[1:])}")
-    if split not in ("train", "val"):
-        raise ValueError(f"split is {split!r}; choose 'train' or 'val'")
-    folder = Path(directory) / "voc_animals"
-    path = (folder if folder.is_dir() else Path(directory)) / f"deeplab_{split}.npz"
+    _check_choice(cls, "cls", VOC_CLASSES[1:])
+    _check_choice(split, "split", ("train", "val"))
+    path = _voc_file(directory, split)
     masks, ids = _load(path, "masks129"), _load(path, "ids")
     if masks.ndim != 3 or masks.shape[1:] != (129, 129) or masks.dtype != np.uint8:
         raise DataError(
             f"{path}: masks129 has shape {masks.shape} and dtype {masks.dtype}, expected (n, 129, 129) uint8"
         )
-    labels = masks[:, ::4, ::4]
-    with_class = np.flatnonzero((labels == VOC_CLASSES.index(cls)).any(axis=(1, 2)))
-    if not with_class.size:
+    number = VOC_CLASSES.index(cls)
+    coarse = masks[:, ::4, ::4]
+    chosen = _draw(np.flatnonzero((coarse == number).any(axis=(1, 2))), limit, seed)
+    if not chosen.size:
         raise DataError(f"{path}: no image shows the class {cls!r}")
-    if limit is not None and limit < with_class.size:
-        with_class = np.sort(np.random.default_rng(seed).choice(with_class, limit, replace=False))
     codes = _load(path, "features")
     if codes.shape != (len(masks), 33, 33, 256) or codes.dtype != np.uint8 or ids.shape != (len(masks),):
         raise DataError(
@@ -377,27 +401,170 @@ def voc(
             f"expected {(len(masks), 33, 33, 256)} uint8 and {(len(masks),)}"
         )
     scale, zero = np.float32(_load(path, "scale")), np.float32(_load(path, "zero"))
+    name = f"VOC {cls}: {len(chosen)} images ({split}, drawn with seed {seed})"
+    names = tuple(str(i) for i in ids[chosen])
+    if fine:
+        # Copies of the chosen images, so that the codes of the others can go.
+        quantised = [Quantised(codes[i].copy(), float(scale), float(zero), constant=True) for i in chosen]
+        targets = _one_vs_rest(masks[chosen], number)
+        return ImageSet(f"{name}, 129 × 129", quantised, list(targets), names, upsample="align_corners")
     features = []
-    for i in with_class:
+    for i in chosen:
         rows = np.ones((33 * 33, 257), dtype=np.float32)
         rows[:, :-1] = (codes[i].reshape(-1, 256) - zero) * scale
         features.append(rows)
-    grid = labels[with_class].reshape(len(with_class), -1)
-    targets = np.where(grid == VOID, VOID, grid == VOC_CLASSES.index(cls)).astype(np.uint8)
+    targets = _one_vs_rest(coarse[chosen].reshape(len(chosen), -1), number)
+    return ImageSet(name, features, list(targets), names)
+
+
+def camvid(
+    directory: str | os.PathLike[str],
+    cls: str = "car",
+    split: str = "train",
+    limit: int | None = None,
+    seed: int = 0,
+    stride: int = 4,
+) -> ImageSet:
+    """CamVid street scenes that show a class, with the hand-made `pixel_features` of every pixel.
+
+    Parameters
+    ----------
+    directory : path
+        Holds ``train_masks.npz`` with the arrays masks (n, H, W) uint8, 255 = void, and names (n,), and the
+        photographs ``train/NAME.jpg`` (likewise for val and test), or a folder ``camvid`` that does.
+    cls : str
+        One of `CAMVID_CLASSES`; its pixels are the foreground.
+    split : {"train", "val", "test"}
+    limit : int, optional
+        At most this many images, drawn with `seed`.
+    seed : int
+    stride : int
+        Take every so-manyth row and column of pixels, ≥ 1; the features see the whole photograph.
+
+    Returns
+    -------
+    ImageSet
+        float64 features, one row per pixel taken; images whose taken pixels miss the class are left out.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, truncated, or holds something else; the message names it.
+    MissingExtra
+        If Pillow is not installed.
+    ValueError
+        For an unknown class or split, or stride < 1.
+
+    References
+    ----------
+    G. Brostow, J. Fauqueur, R. Cipolla, "Semantic object classes in video: a high-definition ground truth
+    database", 2009.
+    """
+    _check_choice(cls, "cls", CAMVID_CLASSES)
+    _check_choice(split, "split", ("train", "val", "test"))
+    if stride < 1 or stride != int(stride):
+        raise ValueError(f"stride is {stride}; it must be a whole number ≥ 1")
+    folder = _camvid_folder(directory)
+    path = folder / f"{split}_masks.npz"
+    masks, names = _load(path, "masks"), _load(path, "names")
+    if masks.ndim != 3 or masks.dtype != np.uint8 or names.shape != masks.shape[:1]:
+        raise DataError(
+            f"{path}: masks has shape {masks.shape}, dtype {masks.dtype}, and names has shape {names.shape}, "
+            "expected (n, H, W) uint8 and (n,)"
+        )
+    number = CAMVID_CLASSES.index(cls)
+    taken = masks[:, stride // 2 :: stride, stride // 2 :: stride]
+    chosen = _draw(np.flatnonzero((taken == number).any(axis=(1, 2))), limit, seed)
+    if not chosen.size:
+        raise DataError(f"{path}: no image shows the class {cls!r}")
+    features = []
+    for i in chosen:
+        columns, _ = pixel_features(_photograph(folder / split / f"{names[i]}.jpg", masks.shape[1:]))
+        picked = columns[stride // 2 :: stride, stride // 2 :: stride]
+        features.append(np.ascontiguousarray(picked.reshape(-1, columns.shape[-1])))
     return ImageSet(
-        f"VOC {cls}: {len(features)} images ({split}, drawn with seed {seed})",
+        f"CamVid {cls}: {len(features)} images ({split}, drawn with seed {seed})",
         features,
-        list(targets),
-        tuple(str(name) for name in ids[with_class]),
+        list(_one_vs_rest(taken[chosen].reshape(len(chosen), -1), number)),
+        tuple(str(name) for name in names[chosen]),
     )
+
+
+def _photograph(path: Path, shape: tuple[int, ...]) -> Float64s:
+    """RGB in [0, 1] of an image file."""
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise MissingExtra("photographs are read with Pillow: pip install 'lovasz-opt[study]'") from None
+    try:
+        with Image.open(path) as picture:
+            image = np.asarray(picture.convert("RGB"), dtype=np.float64) / 255
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; the CamVid data set needs it") from None
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{path}: damaged or no image ({error}); copy it again") from None
+    if image.shape[:2] != tuple(shape):
+        raise DataError(f"{path}: is {image.shape[:2]} pixels, its mask {tuple(shape)}")
+    return image
+
+
+def _check_choice(value: str, name: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        listed = " or ".join(map(repr, choices)) if len(choices) < 3 else "one of " + ", ".join(choices)
+        raise ValueError(f"{name} is {value!r}; choose {listed}")
+
+
+def _draw(candidates: Ints, limit: int | None, seed: int) -> Ints:
+    """At most `limit` of the candidates, in their order."""
+    if limit is None or limit >= candidates.size:
+        return candidates
+    return np.sort(np.random.default_rng(seed).choice(candidates, limit, replace=False))
+
+
+def _one_vs_rest(labels: NDArray[Any], number: int) -> NDArray[np.uint8]:
+    return np.where(labels == VOID, VOID, labels == number).astype(np.uint8)
+
+
+def check_files(directory: str | os.PathLike[str], camvid: bool = False) -> None:
+    """Find out that files are missing before the work, not in the middle of it.
+
+    Parameters
+    ----------
+    directory : path
+        As for `voc`, and for `camvid` if that is asked for.
+    camvid : bool
+
+    Raises
+    ------
+    DataError
+        Naming the first file that is missing.
+    """
+    for split in ("train", "val"):
+        _check_exists(_voc_file(directory, split))
+        if camvid:
+            _check_exists(_camvid_folder(directory) / f"{split}_masks.npz")
+
+
+def _voc_file(directory: str | os.PathLike[str], split: str) -> Path:
+    folder = Path(directory) / "voc_animals"
+    return (folder if folder.is_dir() else Path(directory)) / f"deeplab_{split}.npz"
+
+
+def _camvid_folder(directory: str | os.PathLike[str]) -> Path:
+    folder = Path(directory) / "camvid"
+    return folder if folder.is_dir() else Path(directory)
+
+
+def _check_exists(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise DataError(f"{path.parent}: no such directory; give the one that holds {path.name}")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; the data set needs it")
 
 
 def _load(path: Path, name: str) -> NDArray[Any]:
     """One array of an .npz file, or a `DataError` that names the file."""
-    if not path.parent.is_dir():
-        raise DataError(f"{path.parent}: no such directory; give the one that holds {path.name}")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; the VOC data set needs it")
+    _check_exists(path)
     try:
         # Opened here, since np.load leaves its own file open when the archive is damaged.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:

@@ -1,4 +1,4 @@
-"""Progress of a study on the terminal, or a few lines where there is none."""
+"""Progress of a grid of runs on the terminal, or a few lines where there is none."""
 
 from __future__ import annotations
 
@@ -7,43 +7,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .figures import style
-from .solvers import State
-from .study import Reporter, Run, Task
+from .study.grid import Cell, Outcome, Progress
 
 
-class _Lines(Reporter):
-    """One line per method, for logs and pipes."""
-
-    _method = ("", "")
-
-    def begin(self, task: Task, number: int, total: int) -> None:
-        if self._method != (task.problem, task.method):
-            self._method = (task.problem, task.method)
-            label = style.METHODS[task.method].label
-            print(f"run {number} of {total}: ({task.problem}) {label}", file=sys.stderr, flush=True)
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
-class _Bar(Reporter):
-    """A bar over the tasks, with the method and its certified gap beside it."""
+def _kept(kept: int, total: int) -> str:
+    return f"{kept} of {total} runs are there from before"
+
+
+def _what(cell: Cell, outcome: Outcome | None) -> str:
+    if outcome is None:
+        return f"{cell.group} failed"
+    return f"{cell.group}, certified gap {outcome.result.relative_gap:.1e}"
+
+
+class _Lines(Progress):
+    """One line when a group has its first run done, for logs and pipes."""
+
+    _total = _done = 0
+    _group: str | None = None
+
+    def begin(self, total: int, kept: int) -> None:
+        self._total, self._done = total, kept
+        if kept:
+            _tell(_kept(kept, total))
+
+    def end(self, cell: Cell, outcome: Outcome | None) -> None:
+        self._done += 1
+        if cell.group != self._group:
+            self._group = cell.group
+            _tell(f"run {self._done} of {self._total}: {_what(cell, outcome)}")
+
+
+class _Bar(Progress):
+    """A bar over the runs, with the latest one and its certified gap beside it."""
 
     def __init__(self, tqdm: Any) -> None:
         self._tqdm = tqdm
         self._bar: Any = None
 
-    def begin(self, task: Task, number: int, total: int) -> None:
-        if self._bar is None:
-            options = {"unit": "run", "miniters": 0, "dynamic_ncols": True, "leave": False}
-            self._bar = self._tqdm(total=total, file=sys.stderr, **options)
-        self._bar.set_description(f"({task.problem}) {task.label}", refresh=False)
+    def begin(self, total: int, kept: int) -> None:
+        if kept:
+            _tell(_kept(kept, total))
+        self._bar = self._tqdm(
+            total=total, initial=kept, unit="run", dynamic_ncols=True, leave=False, file=sys.stderr
+        )
 
-    def step(self, state: State) -> None:
-        text = f"iteration {state.iteration}, certified gap {state.relative_gap:.1e}"
-        self._bar.set_postfix_str(text, refresh=False)
-        # tqdm redraws at most ten times a second.
-        self._bar.update(0)
-
-    def end(self, run: Run) -> None:
+    def end(self, cell: Cell, outcome: Outcome | None) -> None:
+        self._bar.set_postfix_str(_what(cell, outcome), refresh=False)
         self._bar.update(1)
 
     def close(self) -> None:
@@ -52,9 +66,9 @@ class _Bar(Reporter):
 
 
 @contextmanager
-def reporter() -> Iterator[Reporter]:
+def reporter() -> Iterator[Progress]:
     """A progress bar if standard error is a terminal and tqdm is there, else lines."""
-    report: Reporter = _Lines()
+    report: Progress = _Lines()
     if sys.stderr.isatty():
         try:
             from tqdm import tqdm

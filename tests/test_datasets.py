@@ -193,3 +193,110 @@ def test_real_voc_data(data_directory):
     assert all(
         (y == 1).any() and X.shape == (1089, 257) for X, y in zip(data.features, data.targets, strict=True)
     )
+
+
+def test_fine_voc_targets_keep_the_codes(tmp_path):
+    arrays = write_voc(tmp_path / "deeplab_train.npz")
+    coarse, fine = (datasets.voc(tmp_path, "cat", fine=fine) for fine in (False, True))
+    assert fine.upsample == "align_corners"
+    assert fine.ids == coarse.ids
+    np.testing.assert_allclose(fine.features[1].dense().reshape(-1, 257), coarse.features[1])
+    np.testing.assert_array_equal(fine.targets[1] == 1, arrays["masks129"][2] == 8)
+    np.testing.assert_array_equal(fine.targets[1] == VOID, arrays["masks129"][2] == VOID)
+    # At the points of the coarse grid, interpolated scores are the scores themselves.
+    v = np.random.default_rng(1).standard_normal(257)
+    scores = fine.risk(0.1).apply(v), coarse.risk(0.1).apply(v)
+    known = [target != VOID for target in (fine.targets[0], coarse.targets[0])]
+    picture = np.full((129, 129), np.nan)
+    picture[known[0]] = scores[0][: known[0].sum()]
+    np.testing.assert_allclose(picture[::4, ::4].ravel()[known[1]], scores[1][: known[1].sum()], rtol=1e-9)
+
+
+def write_camvid(folder, n=3, **changes):
+    """Photographs of noise with a red rectangle, which is the car; image 1 has none."""
+    image_module = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    masks = np.zeros((n, 24, 32), np.uint8)
+    masks[::2, 8:16, 10:20] = datasets.CAMVID_CLASSES.index("car")
+    masks[:, -4:] = VOID
+    (folder / "train").mkdir(parents=True, exist_ok=True)
+    names = np.array([f"scene{i}" for i in range(n)])
+    for name, mask in zip(names, masks, strict=True):
+        pixels = rng.integers(0, 120, (24, 32, 3), dtype=np.uint8)
+        pixels[mask == datasets.CAMVID_CLASSES.index("car"), 0] = 250
+        image_module.fromarray(pixels).save(folder / "train" / f"{name}.jpg", quality=95)
+    arrays = {"masks": masks, "names": names} | changes
+    np.savez(folder / "train_masks.npz", **{key: value for key, value in arrays.items() if value is not None})
+    return masks
+
+
+def test_camvid_layout(tmp_path):
+    masks = write_camvid(tmp_path / "camvid")
+    whole = datasets.camvid(tmp_path, "car", stride=1)
+    assert whole.ids == ("scene0", "scene2")
+    assert whole.features[0].shape == (24 * 32, len(datasets.pixel_features(np.ones((4, 4, 3)))[1]))
+    np.testing.assert_array_equal(whole.targets[1] == 1, masks[2].ravel() == 8)
+    np.testing.assert_array_equal(whole.targets[1] == VOID, masks[2].ravel() == VOID)
+    # The car is red.
+    redness, car = whole.features[0][:, 1], whole.targets[0] == 1
+    assert redness[car].mean() > redness[~car].mean() + 1
+    picked = datasets.camvid(tmp_path / "camvid", "car", stride=3)
+    grid = whole.features[0].reshape(24, 32, -1)[1::3, 1::3]
+    np.testing.assert_array_equal(picked.features[0], grid.reshape(-1, grid.shape[-1]))
+    np.testing.assert_array_equal(picked.targets[1] == 1, masks[2, 1::3, 1::3].ravel() == 8)
+    assert len(datasets.camvid(tmp_path, limit=1).features) == 1
+
+
+def test_wrong_camvid_data_are_refused_by_file_name(tmp_path):
+    with pytest.raises(DataError, match=r"train_masks\.npz: no such file"):
+        datasets.camvid(tmp_path)
+    write_camvid(tmp_path, names=np.array(["one"]))
+    with pytest.raises(DataError, match=r"train_masks\.npz: masks has shape"):
+        datasets.camvid(tmp_path)
+    write_camvid(tmp_path)
+    with pytest.raises(DataError, match=r"train_masks\.npz: no image shows the class 'tree'"):
+        datasets.camvid(tmp_path, "tree")
+    (tmp_path / "train" / "scene0.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"scene0\.jpg: damaged"):
+        datasets.camvid(tmp_path)
+    (tmp_path / "train" / "scene0.jpg").unlink()
+    with pytest.raises(DataError, match=r"scene0\.jpg: no such file"):
+        datasets.camvid(tmp_path)
+    write_camvid(tmp_path, masks=np.full((3, 9, 9), 8, np.uint8))
+    with pytest.raises(DataError, match=r"scene0\.jpg: is \(24, 32\) pixels, its mask \(9, 9\)"):
+        datasets.camvid(tmp_path)
+    for bad, message in (
+        ({"cls": "unicorn"}, "cls is 'unicorn'; choose one of sky"),
+        ({"split": "all"}, "split is 'all'; choose one of train, val, test"),
+        ({"stride": 0}, "stride is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            datasets.camvid(tmp_path, **bad)
+
+
+@pytest.mark.data
+def test_real_camvid_data(data_directory):
+    data = datasets.camvid(data_directory, "car", "val", limit=3)
+    assert len(data.features) == 3
+    assert all((y == 1).any() and len(X) == 45 * 60 for X, y in zip(data.features, data.targets, strict=True))
+    assert data.risk(1e-3).value(np.zeros(data.features[0].shape[1])) == pytest.approx(1.0)
+
+
+@pytest.mark.data
+def test_real_fine_voc_data(data_directory):
+    data = datasets.voc(data_directory, "cow", "val", limit=2, fine=True)
+    pb = data.risk(1e-3)
+    assert pb.n_pixels > 2 * 129 * 129 / 2
+    assert pb.value(np.zeros(257)) == pytest.approx(1.0)
+
+
+def test_missing_files_are_found_early(tmp_path):
+    with pytest.raises(DataError, match="nowhere: no such directory"):
+        datasets.check_files(tmp_path / "nowhere")
+    write_voc(tmp_path / "deeplab_train.npz")
+    with pytest.raises(DataError, match=r"deeplab_val\.npz: no such file"):
+        datasets.check_files(tmp_path)
+    write_voc(tmp_path / "deeplab_val.npz")
+    datasets.check_files(tmp_path)
+    with pytest.raises(DataError, match=r"train_masks\.npz: no such file"):
+        datasets.check_files(tmp_path, camvid=True)

@@ -1,4 +1,4 @@
-"""The convergence study in one figure: the exact prox on the photograph, and every certified gap."""
+"""Curves of every method on several problems, against iterations, passes over the data, and seconds."""
 
 from __future__ import annotations
 
@@ -8,213 +8,196 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
-from .._validation import Bools, Float64s
+from .._validation import Float64s
 from . import style
 
 #: Gaps below this are rounding.
 FLOOR = 1e-16
 
+# In inches: the names of the curves stand to the right of the last panel.
+_WIDTH, _ROW, _LEGEND = 13.0, 3.6, 0.4
+_LEFTS, _PANEL = (0.75, 4.0, 7.25), 3.05
+
+#: Columns of the figure: entries of a trace, and what they are called.
+AXES = {
+    "iteration": "iterations",
+    "passes": "passes over the data",
+    "seconds": "seconds (set-up and certificate included)",
+}
+
+#: What can be drawn.
+QUANTITIES = {
+    "certified": "certified gap / objective",
+    "distance": "(objective − best bound of all) / objective",
+    "iou": "IoU of the test images",
+}
+
 
 @dataclass(frozen=True)
 class Curve:
-    """The trace of one method on one problem.
+    """One method on one problem.
 
     Attributes
     ----------
-    problem : {"a", "b"}
     method : str
         A key of `style.METHODS`.
-    trace : dict of str to ndarray
-        Of a `lovasz_opt.solvers.Result`.
+    x : dict of str to (n,) ndarray
+        For each of `AXES`.
+    y : (n,) ndarray
     """
 
-    problem: str
     method: str
-    trace: dict[str, Float64s]
+    x: dict[str, Float64s]
+    y: Float64s
 
 
 @dataclass(frozen=True)
-class ProxPanels:
-    """What the upper row shows.
+class Row:
+    """One problem: its title, and a curve for each method."""
 
-    Attributes
-    ----------
-    image : (H, W, 3) ndarray
-    foreground, valid : (H, W) ndarray of bool
-    before, after : (H, W) ndarray
-        Scores U and the exact prox at U.
-    iou_before, iou_after : float
-    """
-
-    image: Float64s
-    foreground: Bools
-    valid: Bools
-    before: Float64s
-    after: Float64s
-    iou_before: float
-    iou_after: float
+    title: str
+    curves: Sequence[Curve]
 
 
-def draw(
-    path: Path, titles: dict[str, str], curves: Sequence[Curve], panels: ProxPanels | None
-) -> list[Path]:
+def draw(path: Path, rows: Sequence[Row], quantity: str) -> list[Path]:
     """Draw the figure and write it as PNG and PDF.
 
     Parameters
     ----------
     path : Path
         Without suffix.
-    titles : dict
-        One line for problem "a" and "b".
-    curves : sequence of Curve
-        At most one per problem and method.
-    panels : ProxPanels, optional
-        Without it the upper row is left out.
+    rows : sequence of Row
+    quantity : {"certified", "distance", "iou"}
+        What y is.
 
     Returns
     -------
     list of Path
         The files written.
     """
-    problems = [key for key in titles if any(curve.problem == key for curve in curves)]
-    heights = ([2.75] if panels else []) + [2.9] * len(problems)
-    fig, context = style.figure(12.0, sum(heights) + 0.9)
+    height = _ROW * len(rows) + _LEGEND
+    fig, context = style.figure(_WIDTH, height, layout=None)
     with context:
-        rows = np.atleast_1d(fig.subfigures(len(heights) + 1, 1, height_ratios=[*heights, 0.75], hspace=0.01))
-        if panels:
-            _draw_prox(rows[0], panels)
-        for row, key in zip(rows[len(heights) - len(problems) :], problems, strict=False):
-            _draw_gaps(row, titles[key], [curve for curve in curves if curve.problem == key])
-        _draw_legend(
-            rows[-1], [method for method in style.METHODS if any(c.method == method for c in curves)]
-        )
-        files = [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
-        for file in files:
-            # Fixed metadata: the same study gives the same bytes.
-            metadata = {"CreationDate": None} if file.suffix == ".pdf" else {"Software": None}
-            fig.savefig(file, metadata=metadata)
-    return files
+        for i, row in enumerate(rows):
+            _draw_row(fig, row, quantity, height - _ROW * (i + 1), height)
+        _draw_legend(fig, rows, height)
+        return style.save(fig, path)
 
 
-def _draw_prox(fig: Any, panels: ProxPanels) -> None:
-    axes, bars = fig.subplots(2, 4, height_ratios=[1, 0.045])
-    axes[0].imshow(panels.image, interpolation="bilinear")
-    axes[0].set_title("photograph, target outlined in yellow")
-    limit = float(np.quantile(np.abs(panels.before), 0.95))
-    change = panels.after - panels.before
-    scale = float(np.abs(change).max()) or 1.0
-    maps = (
-        (panels.before, limit, f"scores U, black where U = 0: IoU {panels.iou_before:.2f}"),
-        (panels.after, limit, f"F = exact prox of U: IoU {panels.iou_after:.2f}"),
-        (change, scale, "change F − U"),
-    )
-    bars[0].set_axis_off()
-    for axis, bar, (scores, bound, title) in zip(axes[1:], bars[1:], maps, strict=True):
-        picture = axis.imshow(scores, cmap="PuOr_r", vmin=-bound, vmax=bound, interpolation="nearest")
-        axis.set_title(title)
-        fig.colorbar(picture, cax=bar, orientation="horizontal").outline.set_visible(False)
-    for axis, scores in zip(axes[1:3], (panels.before, panels.after), strict=True):
-        axis.contour(scores > 0, [0.5], colors=style.SEGMENTATION_COLOR, linewidths=0.7)
-    outline = _fill_void(panels.foreground, panels.valid)
-    for axis in axes[:3]:
-        axis.contour(outline, [0.5], colors=style.TARGET_COLOR, linewidths=0.8)
-    for axis in axes:
-        axis.set_axis_off()
-
-
-def _fill_void(foreground: Bools, valid: Bools) -> Bools:
-    """Give void pixels the label of the nearest known one, to outline the object and not the voids."""
-    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    return np.asarray(foreground[tuple(nearest)])
-
-
-def _draw_gaps(fig: Any, title: str, curves: Sequence[Curve]) -> None:
-    fig.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
-    axes = fig.subplots(1, 2, sharey=True)
-    bound = max(float(curve.trace["dual"][-1]) for curve in curves)
+def _draw_row(fig: Any, row: Row, quantity: str, bottom: float, height: float) -> None:
+    """One problem, `bottom` inches above the lower edge of a figure so many inches high."""
+    fig.text(0.01, (bottom + _ROW - 0.22) / height, row.title, fontsize=10, fontweight="bold")
+    axes: list[Any] = []
+    for left in _LEFTS:
+        place = (left / _WIDTH, (bottom + 0.5) / height, _PANEL / _WIDTH, (_ROW - 0.85) / height)
+        axes.append(fig.add_axes(place, sharey=axes[0] if axes else None))
+    for axis in axes[1:]:
+        axis.tick_params(labelleft=False)
     # What wins is drawn last, on top.
-    for curve in sorted(curves, key=lambda curve: list(style.METHODS).index(curve.method), reverse=True):
-        for axis, quantity in zip(axes, ("iteration", "seconds"), strict=True):
-            _draw_curve(axis, quantity, curve, bound)
-    for axis in axes:
+    order = list(style.METHODS)
+    curves = sorted(row.curves, key=lambda curve: order.index(curve.method), reverse=True)
+    for axis, (column, label) in zip(axes, AXES.items(), strict=True):
+        for curve in curves:
+            _draw_curve(axis, curve.x[column], curve.y, style.METHODS[curve.method], quantity)
         axis.set_xscale("log")
-        axis.set_yscale("log")
-        axis.margins(x=0.07)
-    axes[0].set_xlabel("iterations")
-    axes[1].set_xlabel("seconds (the certificate included)")
-    axes[0].set_ylabel("gap / objective")
-    plain = [curve for curve in curves if curve.method not in ("prox", "admm")]
-    for kind in ([curve for curve in curves if curve.method == "admm"], plain):
-        if kind:
-            _label_end(axes, min(kind, key=lambda curve: _certified(curve)[-1]))
+        style.logarithmic(axis.xaxis)
+        axis.set_xlabel(label)
+        axis.margins(x=0.05)
+    if quantity == "iou":
+        _zoom_on_the_best(axes[0], curves)
+    else:
+        axes[0].set_yscale("log")
+        low, high = axes[0].get_ylim()
+        # Two powers of ten at least, or there would be no scale to read.
+        axes[0].set_ylim(min(low, high / 200), high)
+        style.logarithmic(axes[0].yaxis)
+    axes[0].set_ylabel(QUANTITIES[quantity])
+    _label(axes[-1], [(curve, _last(curve, quantity)) for curve in curves], quantity)
 
 
-def _certified(curve: Curve) -> Float64s:
-    return np.maximum(curve.trace["gap"] / curve.trace["best"], FLOOR)
+def _values(y: Float64s, quantity: str) -> Float64s:
+    return y if quantity == "iou" else np.maximum(y, FLOOR)
 
 
-def _draw_curve(axis: Any, quantity: str, curve: Curve, bound: float) -> None:
-    look = style.METHODS[curve.method]
-    rows = curve.trace["iteration"] >= 1
-    if not rows.any():
+def _last(curve: Curve, quantity: str) -> tuple[float, float]:
+    return float(curve.x["seconds"][-1]), float(_values(curve.y, quantity)[-1])
+
+
+def _draw_curve(axis: Any, x: Float64s, y: Float64s, look: style.Look, quantity: str) -> None:
+    y = _values(y, quantity)
+    if look.marker or len(x) == 1:
+        size = 13 if look.marker else 7
+        axis.plot(x[-1:], y[-1:], look.marker or "o", color=look.color, markersize=size, clip_on=False)
         return
-    x, best = curve.trace[quantity][rows], curve.trace["best"][rows]
-    certified = _certified(curve)[rows]
-    if curve.method == "prox":
-        words = "1 iteration" if quantity == "iteration" else f"{1e3 * x[-1]:.0f} ms"
-        axis.plot(x[-1:], certified[-1:], look.marker, color=look.color, markersize=13, clip_on=False)
+    axis.plot(x, y, color=look.color, linestyle=look.dash, linewidth=look.width)
+    axis.plot(x[-1:], y[-1:], "o", color=look.color, markersize=3.5)
+
+
+def _zoom_on_the_best(axis: Any, curves: Sequence[Curve]) -> None:
+    """Leave out the first, bad iterations, which would flatten what matters."""
+    top = max(float(curve.y.max()) for curve in curves)
+    end = min(float(curve.y[-1]) for curve in curves)
+    axis.set_ylim(max(min(end, top - 0.1) - 0.05, 0.0), top + 0.02)
+
+
+def _label(axis: Any, ends: Sequence[tuple[Curve, tuple[float, float]]], quantity: str) -> None:
+    """Name the curves to the right of the last panel, spread out so that no two names overlap."""
+    low, high = axis.get_ylim()
+    scale = np.log10 if quantity != "iou" else np.asarray
+    bottom, top = float(scale(low)), float(scale(high))
+
+    def height(end: tuple[float, float]) -> float:
+        return float(np.clip((scale(end[1]) - bottom) / (top - bottom), 0, 1))
+
+    ordered = sorted(ends, key=lambda item: height(item[1]))
+    places = _spread([height(end) for _, end in ordered], 0.057)
+    for (curve, (x, y)), place in zip(ordered, places, strict=True):
+        look = style.METHODS[curve.method]
+        words = f"{y:.3f}" if quantity == "iou" else f"{y:.0e}"
         axis.annotate(
-            f"{look.label}: {words},\nsolved to rounding",
-            (x[-1], certified[-1]),
-            (12, -3),
-            textcoords="offset points",
+            f"{look.label}  {words}",
+            (x, np.clip(y, low, high)),
+            (1.06, place),
+            xycoords="data",
+            textcoords="axes fraction",
             color=look.color,
-            fontweight="bold",
-        )
-        return
-    axis.plot(x, certified, color=look.color, linestyle=look.dash, linewidth=look.width)
-    distance = (best - bound) / best
-    known = distance > 0
-    axis.plot(x[known], distance[known], color=look.color, linewidth=0.8, linestyle=look.dash, alpha=0.8)
-
-
-def _label_end(axes: Any, curve: Curve) -> None:
-    """Write the final certified gap at the end of a curve."""
-    from matplotlib.patheffects import withStroke
-
-    look, last = style.METHODS[curve.method], _certified(curve)[-1]
-    for axis, quantity in zip(axes, ("iteration", "seconds"), strict=True):
-        mantissa, exponent = f"{last:.0e}".split("e")
-        axis.annotate(
-            rf"${mantissa} \cdot 10^{{{int(exponent)}}}$",
-            (curve.trace[quantity][-1], last),
-            (4, -4),
-            textcoords="offset points",
-            color=look.color,
-            fontsize=10.5,
-            path_effects=[withStroke(linewidth=3, foreground="white")],
+            fontsize=8,
+            va="center",
             annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": look.color,
+                "linewidth": 0.5,
+                "alpha": 0.6,
+                "shrinkA": 1,
+                "shrinkB": 2,
+                "relpos": (0, 0.5),
+            },
         )
 
 
-def _draw_legend(fig: Any, methods: Sequence[str]) -> None:
+def _spread(heights: Sequence[float], least: float) -> list[float]:
+    """The nearest heights, in order, with at least so much between two: isotonic regression."""
+    from scipy.optimize import isotonic_regression
+
+    if not heights:
+        return []
+    offsets = least * np.arange(len(heights))
+    free = isotonic_regression(np.asarray(heights) - offsets).x
+    room = max(1.0, offsets[-1])
+    return [float(h) for h in np.clip(free, 1.0 - room, room - offsets[-1]) + offsets]
+
+
+def _draw_legend(fig: Any, rows: Sequence[Row], height: float) -> None:
     from matplotlib.lines import Line2D
 
-    handles = []
-    for method in methods:
-        look = style.METHODS[method]
-        line = (
-            {"linestyle": "none", "marker": look.marker, "markersize": 11}
-            if look.marker
-            else {"linestyle": look.dash}
-        )
-        handles.append(Line2D([], [], color=look.color, linewidth=look.width, label=look.label, **line))
-    handles += [
-        Line2D([], [], color="#777777", linewidth=2.4, label="thick: gap that the method certifies itself"),
-        Line2D(
-            [], [], color="#777777", linewidth=0.8, label="thin: distance to the best bound of all methods"
-        ),
+    shown = {style.METHODS[curve.method].family for row in rows for curve in row.curves}
+    # The colour of a family is that of its last member, the lightest.
+    colors = {look.family: look.color for look in style.METHODS.values()}
+    handles = [
+        Line2D([], [], color=colors[family], linewidth=4, label=label)
+        for family, label in style.FAMILIES.items()
+        if family in shown
     ]
-    fig.legend(handles=handles, loc="center", ncols=3)
+    fig.legend(handles=handles, loc="center", bbox_to_anchor=(0.5, _LEGEND / 2 / height), ncols=len(handles))

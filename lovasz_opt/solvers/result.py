@@ -152,7 +152,8 @@ class Result:
             If the file is no saved result.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # Opened here, since np.load leaves its own file open when the archive is damaged.
+            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             plain = json.loads(str(arrays["plain"]))
             return cls(
