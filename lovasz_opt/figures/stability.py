@@ -13,6 +13,11 @@ from .._validation import Float64s
 from . import style
 
 RULES = {"constant": "α", "sqrt": "α/√k"}
+VARIANTS = {
+    "last": "last iterate, one image a step",
+    "average": "weighted average, one image a step",
+    "average of ten": "weighted average, ten images a step",
+}
 MEASURES = {"ratio": "objective / certified minimum", "final_iou": "test IoU"}
 METHODS = {
     "proximal point": style.Look("stochastic proximal point", "proximal", "#0072B2", width=2.6),
@@ -35,8 +40,9 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True)
 class Panel:
-    """One measure for one rule of steps, by method."""
+    """One measure for one variant and rule of steps, by method."""
 
+    variant: str
     rule: str
     measure: str
     bands: dict[str, Band]
@@ -50,7 +56,7 @@ def draw(path: Path, panels: Sequence[Panel], factor: float, title: str) -> list
     path : Path
         Without suffix.
     panels : sequence of Panel
-        Row by row: a row for every measure, a column for every rule.
+        Row by row: a row for every variant, a column for every measure and rule.
     factor : float
         Objectives within this factor of the minimum are marked.
     title : str
@@ -60,19 +66,27 @@ def draw(path: Path, panels: Sequence[Panel], factor: float, title: str) -> list
     list of Path
         The files written.
     """
-    columns = len(RULES)
+    columns = len(RULES) * len(MEASURES)
     rows = len(panels) // columns
-    fig, context = style.figure(9.0, 2.9 * rows + 0.9)
+    fig, context = style.figure(3.3 * columns, 2.6 * rows + 1.0)
     with context:
-        axes = np.atleast_2d(fig.subplots(rows, columns, sharex=True, sharey="row"))
-        for axis, panel in zip(axes.ravel(), panels, strict=True):
-            _draw_panel(axis, panel, factor)
-        for axis in axes[:, 0]:
-            axis.set_ylabel(MEASURES[panels[int(np.argmax(axes[:, 0] == axis)) * columns].measure])
-        for axis in axes[-1]:
-            axis.set_xlabel("step size α")
-        fig.suptitle(title, fontsize=10, fontweight="bold")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
+        sections = np.atleast_1d(fig.subfigures(rows, 1))
+        for k, section in enumerate(sections):
+            mine = panels[k * columns : (k + 1) * columns]
+            axes = section.subplots(1, columns)
+            section.suptitle(VARIANTS[mine[0].variant], x=0.01, ha="left", fontsize=10)
+            for axis, panel in zip(axes, mine, strict=True):
+                _draw_panel(axis, panel, factor)
+            for j in range(0, columns, len(RULES)):
+                axes[j].set_ylabel(MEASURES[mine[j].measure])
+                for axis in axes[j + 1 : j + len(RULES)]:
+                    axis.sharey(axes[j])
+            if k == rows - 1:
+                for axis in axes:
+                    axis.set_xlabel("step size α")
+        axes = fig.axes
+        fig.suptitle(title, fontsize=11, fontweight="bold")
+        handles, labels = axes[0].get_legend_handles_labels()
         fig.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=len(labels))
         return style.save(fig, path)
 
@@ -105,11 +119,11 @@ def _draw_panel(axis: Any, panel: Panel, factor: float) -> None:
         axis.annotate(
             f"within {factor:.2g} ×",
             (1, factor),
-            (-4, -3),
+            (-4, 2),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             ha="right",
-            va="top",
+            va="bottom",
             color="#00684A",
             fontsize=8,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import log10
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,14 @@ EPOCHS = 4
 FACTOR = 2.0
 _IMAGES = 60
 
-#: By the keys of the figure, all with one image a step.
+#: How methods are run, by the keys of the figure; Adam has no average.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "last": {},
+    "average": {"average": "weighted"},
+    "average of ten": {"batch": 10, "average": "weighted"},
+}
+
+#: By the keys of the figure.
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "proximal point": ("stochastic_proximal_point", {}),
     "subgradient": ("stochastic_subgradient", {}),
@@ -56,6 +64,7 @@ class Entry:
     """
 
     problem: str
+    variant: str
     method: str
     rule: str
     step_size: float
@@ -80,17 +89,19 @@ def _optimum(source: dict[str, Any]) -> Cell:
     return Cell(runs.solve, given, "stability: certified minimum")
 
 
-def _cell(source: dict[str, Any], method: str, rule: str, step_size: float, seed: int) -> Cell:
+def _cell(source: dict[str, Any], variant: str, method: str, rule: str, step_size: float, seed: int) -> Cell:
     solver, arguments = METHODS[method]
     varied = {"step": rule, "step_size": step_size, "seed": seed, "max_iter": EPOCHS, "tol": 0.0}
-    given = {"problem": source, "solver": solver, "arguments": arguments | varied}
-    return Cell(runs.solve, given, f"stability: {method}, {rule}")
+    chosen = {k: v for k, v in VARIANTS[variant].items() if method != "adam" or k != "average"}
+    given = {"problem": source, "solver": solver, "arguments": arguments | chosen | varied}
+    return Cell(runs.solve, given, f"stability: {method}, {variant}, {rule}")
 
 
-def _grid(settings: Settings) -> list[tuple[str, str, str, float, int, Cell]]:
+def _grid(settings: Settings) -> list[tuple[str, str, str, str, float, int, Cell]]:
     return [
-        (problem, method, rule, step, seed, _cell(source, method, rule, step, seed))
+        (problem, variant, method, rule, step, seed, _cell(source, variant, method, rule, step, seed))
         for problem, source in sources(settings).items()
+        for variant in VARIANTS
         for method in METHODS
         for rule in RULES
         for step in STEPS
@@ -113,29 +124,29 @@ def entries(settings: Settings, done: Done) -> list[Entry]:
         if (outcome := done.of(_optimum(source))) is not None
     }
     found = []
-    for problem, method, rule, step, seed, cell in _grid(settings):
+    for problem, *key, cell in _grid(settings):
         outcome = done.of(cell)
         if outcome is not None and problem in minima:
-            found.append(_entry(problem, method, rule, step, seed, outcome, minima[problem]))
+            found.append(_entry((problem, *key), outcome, minima[problem]))
     return found
 
 
-def _entry(
-    problem: str, method: str, rule: str, step: float, seed: int, outcome: Outcome, minimum: float
-) -> Entry:
+def _entry(key: tuple[Any, ...], outcome: Outcome, minimum: float) -> Entry:
     result, watched = outcome.result, outcome.measures["watched_iou"]
     last = float(result.trace["value"][-1])
     ended = result.status != "diverged" and np.isfinite(last)
+    problem, variant, method, rule, step, seed = key
     return Entry(
         problem,
+        variant,
         method,
         rule,
         step,
         seed,
-        last / minimum if ended else float("inf"),
-        max(watched[1:], default=0.0),
-        watched[-1] if ended else 0.0,
-        min(FACTOR, (1 + float(result.trace["value"][0]) / minimum) / 2),
+        ratio=last / minimum if ended else float("inf"),
+        iou=max(watched[1:], default=0.0),
+        final_iou=watched[-1] if ended else 0.0,
+        level=min(FACTOR, (1 + float(result.trace["value"][0]) / minimum) / 2),
     )
 
 
@@ -189,7 +200,7 @@ def _share(bad: float, good: float, level: float) -> float:
 
 @dataclass(frozen=True)
 class Line:
-    """What one method did with one rule.
+    """What one method did in one variant with one rule.
 
     Attributes
     ----------
@@ -204,6 +215,7 @@ class Line:
         seeds.
     """
 
+    variant: str
     method: str
     rule: str
     decades: float
@@ -217,31 +229,35 @@ def lines(found: Sequence[Entry]) -> list[Line]:
     """One line for every method and rule."""
     table = []
     problems = list(dict.fromkeys(entry.problem for entry in found))
-    for rule in RULES:
-        for method in METHODS:
-            mine = [entry for entry in found if (entry.method, entry.rule) == (method, rule)]
-            if not mine:
-                continue
-            widths, least, ious = [], [], []
-            for problem in problems:
-                here = [entry for entry in mine if entry.problem == problem]
-                widths.append(decades(here))
-                least.append(float(np.nanmin(by_step(here, "ratio")[1])))
-                ious.append(best_ious(here))
-            by_seed = np.mean(ious, axis=0)
-            error = float(np.std(by_seed, ddof=1) / len(by_seed) ** 0.5) if len(by_seed) > 1 else 0.0
-            table.append(
-                Line(
-                    method,
-                    rule,
-                    float(np.median([width for width, _ in widths])),
-                    any(cut for _, cut in widths),
-                    float(np.median(least)),
-                    float(by_seed.mean()),
-                    error,
-                )
+    for variant, rule, method in product(VARIANTS, RULES, METHODS):
+        mine = _runs_of(found, variant, method, rule)
+        if not mine:
+            continue
+        widths, least, ious = [], [], []
+        for problem in problems:
+            here = [entry for entry in mine if entry.problem == problem]
+            widths.append(decades(here))
+            least.append(float(np.nanmin(by_step(here, "ratio")[1])))
+            ious.append(best_ious(here))
+        by_seed = np.mean(ious, axis=0)
+        error = float(np.std(by_seed, ddof=1) / len(by_seed) ** 0.5) if len(by_seed) > 1 else 0.0
+        table.append(
+            Line(
+                variant,
+                method,
+                rule,
+                float(np.median([width for width, _ in widths])),
+                any(cut for _, cut in widths),
+                float(np.median(least)),
+                float(by_seed.mean()),
+                error,
             )
+        )
     return table
+
+
+def _runs_of(found: Sequence[Entry], variant: str, method: str, rule: str) -> list[Entry]:
+    return [e for e in found if (e.variant, e.method, e.rule) == (variant, method, rule)]
 
 
 def best_ious(found: Sequence[Entry]) -> list[float]:
@@ -256,20 +272,21 @@ def best_ious(found: Sequence[Entry]) -> list[float]:
 def verdict(table: Sequence[Line], level: float) -> list[str]:
     """What the numbers say about the claim, rule by rule."""
     sentences = []
-    for rule in RULES:
-        ours = next((x for x in table if (x.method, x.rule) == ("proximal point", rule)), None)
-        others = [x for x in table if x.rule == rule and x.method != "proximal point"]
+    for variant, rule in product(VARIANTS, RULES):
+        mine = [x for x in table if (x.variant, x.rule) == (variant, rule)]
+        ours = next((x for x in mine if x.method == "proximal point"), None)
+        others = [x for x in mine if x.method != "proximal point"]
         if ours is None or not others:
             continue
         widest = max(others, key=lambda x: x.decades)
         better = max(others, key=lambda x: x.iou)
         more = ours.decades - widest.decades
         sentences.append(
-            f"{figure.RULES[rule]}: within {level:.2g} × the certified minimum over {_width(ours)} decades "
-            f"of step sizes with the proximal point, {_width(widest)} with the best other method "
-            f"({figure.METHODS[widest.method].label}): {more:+.1f}. Best test IoU {ours.iou:.4f} ± "
-            f"{ours.error:.4f} against {better.iou:.4f} ± {better.error:.4f} "
-            f"({figure.METHODS[better.method].label}): {ours.iou - better.iou:+.4f}."
+            f"{figure.VARIANTS[variant]}, steps {figure.RULES[rule]}: within {level:.2g} × the certified "
+            f"minimum over {_width(ours)} decades of step sizes with the proximal point, {_width(widest)} "
+            f"with the best other method ({figure.METHODS[widest.method].label}): {'≥ ' if ours.cut else ''}"
+            f"{more:+.1f}. Best test IoU {ours.iou:.4f} ± {ours.error:.4f} against {better.iou:.4f} ± "
+            f"{better.error:.4f} ({figure.METHODS[better.method].label}): {ours.iou - better.iou:+.4f}."
         )
     return sentences
 
@@ -308,22 +325,27 @@ def publish(settings: Settings, done: Done, out: Path) -> Report:
 
 def _panels(found: Sequence[Entry]) -> list[figure.Panel]:
     return [
-        figure.Panel(rule, measure, {method: _band(found, method, rule, measure) for method in METHODS})
+        figure.Panel(
+            variant,
+            rule,
+            measure,
+            {method: _band(found, variant, method, rule, measure) for method in METHODS},
+        )
+        for variant in VARIANTS
         for measure in figure.MEASURES
         for rule in RULES
     ]
 
 
-def _band(found: Sequence[Entry], method: str, rule: str, measure: str) -> figure.Band:
-    mine = [entry for entry in found if (entry.method, entry.rule) == (method, rule)]
-    return figure.Band(np.array(STEPS), *by_step(mine, measure))
+def _band(found: Sequence[Entry], variant: str, method: str, rule: str, measure: str) -> figure.Band:
+    return figure.Band(np.array(STEPS), *by_step(_runs_of(found, variant, method, rule), measure))
 
 
 def _title(found: Sequence[Entry]) -> str:
     problems = list(dict.fromkeys(entry.problem for entry in found))
     seeds = len({entry.seed for entry in found})
     where = problems[0] if len(problems) == 1 else f"{len(problems)} problems ({', '.join(problems)})"
-    return f"{where}: {EPOCHS} epochs, one image a step, {seeds} {'seed' if seeds == 1 else 'seeds'}"
+    return f"{where}: {EPOCHS} epochs, {seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
 def _text(table: Sequence[Line], found: Sequence[Entry], level: float) -> str:
@@ -331,9 +353,13 @@ def _text(table: Sequence[Line], found: Sequence[Entry], level: float) -> str:
         f"  {'method':34}{'step':>10}{f'decades ≤ {level:.2g} ×':>17}{'least / minimum':>17}"
         f"{'best test IoU':>20}"
     )
-    rows = [
-        f"  {figure.METHODS[x.method].label:34}{figure.RULES[x.rule]:>10}{_width(x):>17}{x.least:>17.3f}"
-        f"{x.iou:>11.4f} ± {x.error:.4f}"
-        for x in table
-    ]
-    return "\n".join([f"stability: {_title(found)}", head, *rows])
+    rows = [f"stability: {_title(found)}"]
+    for variant in VARIANTS:
+        rows += [f"  {figure.VARIANTS[variant]}", head]
+        rows += [
+            f"  {figure.METHODS[x.method].label:34}{figure.RULES[x.rule]:>10}{_width(x):>17}{x.least:>17.3f}"
+            f"{x.iou:>11.4f} ± {x.error:.4f}"
+            for x in table
+            if x.variant == variant
+        ]
+    return "\n".join(rows)
