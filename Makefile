@@ -5,7 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= study
 
-.PHONY: study test verify lint bench docs proofs clean
+FRAMEWORKS := $(addprefix tests/test_,torch.py torch_distributed.py jax.py interop.py native.py matrix.py migration.py unet.py \
+  sampling.py import.py docs.py)
+
+.PHONY: study test frameworks verify lint bench docs proofs clean
 
 study: $(VENV)/.study
 	$(BIN)/lovasz-opt study --out $(OUT)
@@ -25,6 +28,10 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/peers.py
 
+# The same package with PyTorch and JAX, in an environment of its own: they are large, and the core needs neither.
+frameworks: $(VENV)-frameworks/.ready
+	$(VENV)-frameworks/bin/python -m pytest -n auto --dist loadfile $(FRAMEWORKS)
+
 # The examples of the docstrings, of the README and of docs/, and the form of every public docstring.
 docs: $(VENV)/.test
 	$(BIN)/python -m pytest tests/test_docs.py
@@ -38,11 +45,17 @@ $(VENV)/.study $(VENV)/.test $(VENV)/.dev: $(VENV)/.%: $(VENV)/bin/python pyproj
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"
 	touch $@
 
+$(VENV)-frameworks/.ready: pyproject.toml tests/frameworks.txt
+	$(PYTHON) -m venv $(VENV)-frameworks
+	$(VENV)-frameworks/bin/python -m pip install --quiet -r tests/frameworks.txt
+	$(VENV)-frameworks/bin/python -m pip install --quiet --no-deps -r tests/peers.txt
+	$(VENV)-frameworks/bin/python -m pip install --quiet --editable ".[test,torch,jax,array-api]"
+	touch $@
+
 # Single answers proved right or wrong in exact rational arithmetic.
 proofs: $(VENV)/.study
 	$(BIN)/python proofs/rationals.py
 
-# Numba does not notice that a kernel called from another file has changed: clean after editing kernels.
 clean:
-	rm -rf $(VENV) $(OUT) build dist
+	rm -rf $(VENV) $(VENV)-frameworks $(OUT) build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -140,6 +140,9 @@ def test_defaults_follow_the_scale_of_the_features():
 
 def test_a_center_that_is_not_zero():
     rng = np.random.default_rng(4)
+    heavy = risk(4).batch(range(6), center=rng.standard_normal(4), l2=1.0)
+    r = SOLVE(heavy, "constant", 1e3, None, accuracy=1e-4, tol=1e-6, max_iter=10)
+    assert r.status == "optimal"
     pb = risk(4).batch([0, 2, 2, 5], center=rng.standard_normal(4))
     newton = solvers.ssnal(pb, tol=1e-9)
     for size in (1, 3):
