@@ -15,6 +15,7 @@ import numpy as np
 Call = Callable[[], Any]
 KORNIA, SEGMENTATION_MODELS = "kornia", "segmentation_models_pytorch"
 TORCH = (KORNIA, SEGMENTATION_MODELS)
+ADAPTER = "lovasz_opt.torch"
 
 
 class NotInstalled(Exception):
@@ -68,6 +69,28 @@ def torch_hinge(logits: Any, target: Any) -> Peers:
         return _forward_and_backward(_segmentation_losses().LovaszLoss(mode="binary"), scores, labels)
 
     return gather({KORNIA: kornia, SEGMENTATION_MODELS: segmentation_models})
+
+
+def torch_adapter_hinge(logits: Any, target: Any) -> Peers:
+    """The Lovász hinge of this package through its PyTorch adapter."""
+
+    def make() -> Call:
+        torch = require("torch")
+        scores = torch.from_numpy(logits.copy())
+        return _forward_and_backward(require(ADAPTER).lovasz_hinge, scores, torch.from_numpy(target))
+
+    return gather({ADAPTER: make})
+
+
+def torch_adapter_softmax(logits: Any, labels: Any) -> Peers:
+    """The Lovász-Softmax of this package through its PyTorch adapter, softmax included."""
+
+    def make() -> Call:
+        torch = require("torch")
+        scores = torch.from_numpy(logits.copy())
+        return _forward_and_backward(require(ADAPTER).LovaszSoftmaxLoss(), scores, torch.from_numpy(labels))
+
+    return gather({ADAPTER: make})
 
 
 def torch_softmax(logits: Any, labels: Any) -> Peers:
