@@ -1,6 +1,8 @@
 """Settings that all tests share."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,16 @@ def data_directory() -> Path:
     if os.environ.get("LOVASZ_OPT_REQUIRE_DATA"):
         pytest.fail("LOVASZ_OPT_REQUIRE_DATA is set, but LOVASZ_OPT_DATA is not")
     pytest.skip("set LOVASZ_OPT_DATA to the folder of the real data sets to run this test")
+
+
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """JAX with float64, where the test module has imported it."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        yield
+        return
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", before)

@@ -1,8 +1,11 @@
 """Importing the package loads NumPy, SciPy and Numba, and no framework, solver or plotting library."""
 
 import os
+import re
 import subprocess
 import sys
+
+import pytest
 
 import lovasz_opt as lo
 
@@ -16,8 +19,38 @@ def run(code, **environment):
 
 def test_import_is_isolated():
     optional = ["cvxpy", "matplotlib", "skimage", "tqdm", "typer", "rich", "joblib", "torch", "jax", "pandas"]
+    optional += ["tensorflow", "cupy", "array_api_compat", "array_api_strict"]
     result = run(f"import sys, lovasz_opt; print(sorted(set({optional}) & set(sys.modules)))")
     assert result.stdout.strip() == "[]", result.stderr
+
+
+@pytest.mark.parametrize(("framework", "others"), [("jax", ["torch", "tensorflow"]), ("torch", ["jax"])])
+def test_an_adapter_imports_its_framework_only(framework, others):
+    pytest.importorskip(framework)
+    code = f"import sys, lovasz_opt.{framework}; print(set({others}) & set(sys.modules))"
+    # Warnings that a framework raises while it is imported are its own.
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.stdout.strip() == "set()", result.stderr
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_a_missing_framework_is_named_with_what_to_install(framework):
+    result = run(f"import sys; sys.modules[{framework!r}] = None; import lovasz_opt.{framework}")
+    assert result.returncode != 0
+    assert re.search(rf"pip install .lovasz-opt\[{framework}\]", result.stderr), result.stderr
+
+
+def test_missing_array_api_compat_is_named_with_what_to_install():
+    code = """
+import sys
+sys.modules["array_api_compat"] = None
+from lovasz_opt.interop import namespace
+namespace(object())
+"""
+    assert "pip install 'lovasz-opt[array-api]'" in run(code).stderr
 
 
 def test_every_public_name_exists_and_is_documented():

@@ -1,17 +1,22 @@
-"""The Lovász hinge as plain functions of logits and labels."""
+"""The Lovász hinge as plain functions of logits and labels, arrays of any library.
+
+Results are of the kind of the logits: for a NumPy array or a list a float or a NumPy array; for an array of
+another library an array of that library, on its device and in its dtype, a number as a 0-d array.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from .._validation import as_step
+from ..interop import any_library, differentiable
+from . import _native
 from ._hinge import LovaszHinge
 from ._images import Images
 
 
-def lovasz_hinge(
-    logits: Images, labels: Images, per_image: bool = True, ignore: float | None = None
-) -> float:
+@differentiable
+def lovasz_hinge(logits: Images, labels: Images, per_image: bool = True, ignore: float | None = None) -> Any:
     """Lovász hinge of the Jaccard loss, f(max(0, 1 − s∘F)), averaged over images.
 
     Parameters
@@ -28,7 +33,8 @@ def lovasz_hinge(
     Returns
     -------
     float
-        An image without valid pixels counts 0 and stays in the mean.
+        A 0-d array for logits of a library other than NumPy. An image without valid pixels counts 0 and stays
+        in the mean.
 
     Raises
     ------
@@ -50,12 +56,13 @@ def lovasz_hinge(
     >>> lo.lovasz_hinge([0.0, 1.0, 3.0, -9.0], [1, 0, 1, 255], ignore=255)
     1.0
     """
-    return _loss(labels, per_image, ignore)(logits)
+    return lovasz_hinge_and_gradient(logits, labels, per_image, ignore)[0]
 
 
+@any_library(native=_native.checked(_native.lovasz_hinge_and_gradient))
 def lovasz_hinge_and_gradient(
     logits: Images, labels: Images, per_image: bool = True, ignore: float | None = None
-) -> tuple[float, Any]:
+) -> tuple[Any, Any]:
     """Lovász hinge and a subgradient in the logits, in their shape and dtype; arguments of `lovasz_hinge`.
 
     Examples
@@ -67,6 +74,8 @@ def lovasz_hinge_and_gradient(
     return _loss(labels, per_image, ignore).value_and_subgradient(logits)
 
 
+@differentiable
+@any_library()
 def prox_lovasz_hinge(logits: Images, labels: Images, gamma: float, *, ignore: float | None = None) -> Any:
     """Exact proximal point of the Lovász hinge, image by image with the full step.
 
@@ -87,7 +96,7 @@ def prox_lovasz_hinge(logits: Images, labels: Images, gamma: float, *, ignore: f
     Returns
     -------
     ndarray
-        Shape and dtype of the logits.
+        Library, shape and dtype of the logits.
 
     Raises
     ------
@@ -96,7 +105,8 @@ def prox_lovasz_hinge(logits: Images, labels: Images, gamma: float, *, ignore: f
 
     Notes
     -----
-    Complexity: O(p log p).
+    Complexity: O(p log p). Always computed on the CPU: logits of another device are copied to the host, and
+    the result back.
 
     Examples
     --------
@@ -108,9 +118,8 @@ def prox_lovasz_hinge(logits: Images, labels: Images, gamma: float, *, ignore: f
     return _loss(labels, True, ignore)._prox(logits, as_step(gamma))
 
 
-def moreau_lovasz_hinge(
-    logits: Images, labels: Images, gamma: float, *, ignore: float | None = None
-) -> float:
+@differentiable
+def moreau_lovasz_hinge(logits: Images, labels: Images, gamma: float, *, ignore: float | None = None) -> Any:
     """Moreau envelope of the Lovász hinge of every image, with the full step, averaged over images.
 
     The value is (1/B) Σ_b min_Z ‖Z − F_b‖²/(2·gamma) + L_b(Z): smooth, and a lower bound of the loss. Its
@@ -131,11 +140,16 @@ def moreau_lovasz_hinge(
     Returns
     -------
     float
+        A 0-d array for logits of a library other than NumPy.
 
     Raises
     ------
     ValueError
         As `lovasz_hinge`, and if gamma is not finite and positive.
+
+    Notes
+    -----
+    Computed on the CPU, as `prox_lovasz_hinge`.
 
     References
     ----------
@@ -151,9 +165,10 @@ def moreau_lovasz_hinge(
     return moreau_lovasz_hinge_and_gradient(logits, labels, gamma, ignore=ignore)[0]
 
 
+@any_library()
 def moreau_lovasz_hinge_and_gradient(
     logits: Images, labels: Images, gamma: float, *, ignore: float | None = None
-) -> tuple[float, Any]:
+) -> tuple[Any, Any]:
     """`moreau_lovasz_hinge` and its gradient in the logits, in their shape and dtype.
 
     Examples

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._validation import Bools
+from ..interop import any_library
 from ._images import VOID, as_codes, image_shape
 
 
+@any_library()
 def iou(
     prediction: ArrayLike,
     labels: ArrayLike,
@@ -47,7 +49,8 @@ def iou(
     Returns
     -------
     float or ndarray
-        A float for the foreground of the whole data set; else an array of shape (C,), (B,) or (B, C).
+        A float for the foreground of the whole data set; else an array of shape (C,), (B,) or (B, C). For a
+        prediction of a library other than NumPy always an array of that library.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def iou(
     Notes
     -----
     A binary ``1 − iou`` is the Jaccard loss Δ of the mistake set, also without foreground.
-    Complexity: O(p C).
+    Complexity: O(p C). Counted on the CPU: label maps of another device are copied to the host.
 
     Examples
     --------

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from .._validation import Bools, Float64s, Floats, Ints, as_scores, as_weights
+from ..interop import any_library, differentiable
 from ..kernels.softmax import softmax_classes, softmax_pixels, softmax_pullback
+from . import _native
+from ._classes import Classes, listed_classes
 from ._images import (
     Images,
     Labels,
@@ -23,14 +25,13 @@ from ._images import (
     joined,
 )
 
-Classes = str | Sequence[int] | NDArray[np.integer]
-
 #: Pixels that softmax takes at a time.
 _BLOCK = 1 << 12
 #: Class numbers of the binary codes: foreground is class 0, background none, void is void.
 _NUMBERS = np.array([1, 0, -1], dtype=np.int32)
 
 
+@differentiable
 def lovasz_softmax(
     probas: Images,
     labels: Images,
@@ -40,7 +41,7 @@ def lovasz_softmax(
     class_weights: ArrayLike | None = None,
     *,
     from_logits: bool = False,
-) -> float:
+) -> Any:
     r"""Lovász-Softmax: the mean over classes of the Lovász extension of their Jaccard losses.
 
     With the errors :math:`m_i(c) = 1 - \pi_i(c)` where c is the class of pixel i and
@@ -71,7 +72,8 @@ def lovasz_softmax(
     Returns
     -------
     float
-        0 where no class counts. An image without valid pixels counts 0 and stays in the mean.
+        A 0-d array for probas of a library other than NumPy. 0 where no class counts. An image without valid
+        pixels counts 0 and stays in the mean.
 
     Raises
     ------
@@ -101,6 +103,7 @@ def lovasz_softmax(
     )[0]
 
 
+@any_library(native=_native.checked(_native.lovasz_softmax_and_gradient))
 def lovasz_softmax_and_gradient(
     probas: Images,
     labels: Images,
@@ -110,7 +113,7 @@ def lovasz_softmax_and_gradient(
     class_weights: ArrayLike | None = None,
     *,
     from_logits: bool = False,
-) -> tuple[float, Any]:
+) -> tuple[Any, Any]:
     """`lovasz_softmax` and its gradient in the first argument: probabilities, or logits with `from_logits`.
 
     Parameters
@@ -122,7 +125,7 @@ def lovasz_softmax_and_gradient(
     -------
     float
     ndarray
-        Shape and dtype of probas. A subgradient where the loss has a kink; 0 where an error is 0.
+        Library, shape and dtype of probas. A subgradient where the loss has a kink; 0 where an error is 0.
 
     Raises
     ------
@@ -166,6 +169,7 @@ def lovasz_softmax_and_gradient(
     return value, _restored(gradient, dtype, layout, n_classes)
 
 
+@differentiable
 def lovasz_sigmoid(
     probas: Images,
     labels: Images,
@@ -173,7 +177,7 @@ def lovasz_sigmoid(
     ignore: float | None = None,
     *,
     from_logits: bool = False,
-) -> float:
+) -> Any:
     """Lovász extension of the Jaccard loss at the errors |y − π| of foreground probabilities π.
 
     Parameters
@@ -192,8 +196,8 @@ def lovasz_sigmoid(
     Returns
     -------
     float
-        Mean over the images; one without valid pixels counts 0 and stays in the mean. Without foreground the
-        loss of an image is its largest probability.
+        A 0-d array for probas of a library other than NumPy. Mean over the images; one without valid pixels
+        counts 0 and stays in the mean. Without foreground the loss of an image is its largest probability.
 
     Raises
     ------
@@ -218,6 +222,7 @@ def lovasz_sigmoid(
     return lovasz_sigmoid_and_gradient(probas, labels, per_image, ignore, from_logits=from_logits)[0]
 
 
+@any_library(native=_native.checked(_native.lovasz_sigmoid_and_gradient))
 def lovasz_sigmoid_and_gradient(
     probas: Images,
     labels: Images,
@@ -225,7 +230,7 @@ def lovasz_sigmoid_and_gradient(
     ignore: float | None = None,
     *,
     from_logits: bool = False,
-) -> tuple[float, Any]:
+) -> tuple[Any, Any]:
     """`lovasz_sigmoid` and its gradient in the first argument: probabilities, or logits with `from_logits`.
 
     Parameters
@@ -237,7 +242,7 @@ def lovasz_sigmoid_and_gradient(
     -------
     float
     ndarray
-        Shape and dtype of probas. A subgradient where the loss has a kink; 0 where an error is 0.
+        Library, shape and dtype of probas. A subgradient where the loss has a kink; 0 where an error is 0.
 
     Raises
     ------
@@ -360,20 +365,8 @@ def _mean_of_classes(
 
 def _select(classes: Classes, labels: Labels, bounds: Ints, n_classes: int) -> Bools:
     """Which classes count in which group of the pixels bounds[g], …, bounds[g+1] − 1."""
-    if isinstance(classes, str):
-        if classes not in ("present", "all"):
-            raise ValueError(f"classes is {classes!r}; pass 'present', 'all' or a list of class numbers")
-        listed = np.arange(n_classes)
-    else:
-        listed = np.asarray(classes)
-        if listed.ndim != 1 or not listed.size or listed.dtype.kind not in "iu":
-            raise ValueError(f"classes is {classes!r}; pass 'present', 'all' or a list of class numbers")
-        if listed.min() < 0 or listed.max() >= n_classes:
-            raise ValueError(f"classes holds {listed.tolist()}, outside {{0, …, {n_classes - 1}}}")
-        if len(np.unique(listed)) < len(listed):
-            raise ValueError(f"classes holds {listed.tolist()}; list every class once")
     selected = np.zeros((len(bounds) - 1, n_classes), dtype=np.bool_)
-    selected[:, listed] = True
+    selected[:, listed_classes(classes, n_classes)] = True
     if isinstance(classes, str) and classes == "present":
         for group, (start, stop) in enumerate(pairwise(bounds)):
             # Void pixels, −1, are counted first.
