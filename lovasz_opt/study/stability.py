@@ -345,7 +345,8 @@ def _title(found: Sequence[Entry]) -> str:
     problems = list(dict.fromkeys(entry.problem for entry in found))
     seeds = len({entry.seed for entry in found})
     where = problems[0] if len(problems) == 1 else f"{len(problems)} problems ({', '.join(problems)})"
-    return f"{where}: {EPOCHS} epochs, {seeds} {'seed' if seeds == 1 else 'seeds'}"
+    drawn = f"{seeds} {'seed' if seeds == 1 else 'seeds'}; median, and 10 % to 90 % as a band"
+    return f"{where}: {EPOCHS} epochs, {drawn}"
 
 
 def _text(table: Sequence[Line], found: Sequence[Entry], level: float) -> str:
