@@ -83,14 +83,16 @@ def test_gap_of_an_early_stop_still_bounds_the_error():
     F = Cut(rng.random((12, 12)))
     x = rng.standard_normal(12) * 3
     exact = F._prox(x, 0.3, None)
+    # What rounding leaves of terms of this size.
+    rounding = 1e-14 * float(x @ x)
     gaps = []
     for max_iter in (1, 2, 4, 8, 16, 64):
         solution = prox_min_norm(F, x, 0.3, max_iter=max_iter)
         assert solution.nit <= max_iter
-        assert 0.5 * ((solution.z - exact.z) ** 2).sum() <= solution.gap * (1 + 1e-12) + 1e-25
+        assert 0.5 * ((solution.z - exact.z) ** 2).sum() <= solution.gap + rounding
         projection = project_base(F, x / 0.3, max_iter=max_iter)
         error = 0.5 * ((projection.w - (x - exact.z) / 0.3) ** 2).sum()
-        assert error <= projection.gap * (1 + 1e-12) + 1e-25
+        assert error <= projection.gap + rounding / 0.3**2
         assert (projection.status == "optimal") == (projection.gap <= 1e-10 * 0.5 * (projection.w**2).sum())
         gaps.append(solution.gap)
     assert gaps[0] > 1e-2
@@ -319,8 +321,9 @@ def test_an_impossible_tolerance_is_reported_as_stalled():
     rng = np.random.default_rng(13)
     F = Coverage(rng.random((200, 300)) < 0.03)
     result = project_base(F, 2 * rng.standard_normal(200), tol=1e-300)
-    assert result.status == "stalled"
-    assert 0 < result.gap < 1e-10
+    # On some processors the last step is right to the last bit.
+    assert result.status == ("stalled" if result.gap > 0 else "optimal")
+    assert result.gap < 1e-10
 
 
 @pytest.mark.parametrize(
