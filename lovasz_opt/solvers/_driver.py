@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from .._validation import Float64s
 from .._vectors import dot
 from ..problems import LovaszSoftmaxRisk, Minorant, Objective
+from ._blas import one_blas_thread
 from .result import TRACE_COLUMNS, Result, State
 
 Callback = Callable[[State], Any]
@@ -132,26 +133,27 @@ def drive(
     status = run.verdict(tol, max_iter)
     begin, paused = perf_counter(), 0.0
     try:
-        for x, value, minorant in iterates(run.bound, memory) if status is None else ():
-            seconds = perf_counter() - begin - paused
-            row = run.add(x, value, minorant, seconds)
-            kept = dict(memory)
-            if callback is not None:
-                before = perf_counter()
-                shown = x.view()
-                shown.flags.writeable = False
-                stop = callback(State(int(row[0]), row[1], row[2], shown, *row[3:]))
-                paused += perf_counter() - before
-                if stop is True:
-                    status = "stopped"
+        with one_blas_thread():
+            for x, value, minorant in iterates(run.bound, memory) if status is None else ():
+                seconds = perf_counter() - begin - paused
+                row = run.add(x, value, minorant, seconds)
+                kept = dict(memory)
+                if callback is not None:
+                    before = perf_counter()
+                    shown = x.view()
+                    shown.flags.writeable = False
+                    stop = callback(State(int(row[0]), row[1], row[2], shown, *row[3:]))
+                    paused += perf_counter() - before
+                    if stop is True:
+                        status = "stopped"
+                        break
+                status = run.verdict(tol, max_iter)
+                if status is None and seconds >= limit:
+                    status = "max_time"
+                if status is not None:
                     break
-            status = run.verdict(tol, max_iter)
-            if status is None and seconds >= limit:
-                status = "max_time"
-            if status is not None:
-                break
-        else:
-            status = status or "finished"
+            else:
+                status = status or "finished"
     except KeyboardInterrupt:
         if not run.rows:
             raise
