@@ -1,11 +1,13 @@
 """Cutting planes: the quadratic program of the model against CVXPY, and the solver with its certified gap."""
 
 import importlib
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from risks import KINDS, assert_resumes, awkward, images
 
 from lovasz_opt import problems, reference, solvers
 from lovasz_opt.problems import Minorant
@@ -13,17 +15,7 @@ from lovasz_opt.solvers._cuts import Cuts
 
 EPSILON = np.finfo(np.float64).eps
 
-
-def images(rng, n=6, p=80, d=4, foreground=0.3, noise=0.4):
-    features, targets = [], []
-    for _ in range(n):
-        target = rng.random(p) < foreground
-        X = noise * rng.standard_normal((p, d))
-        X[:, 0] += target
-        X[:, -1] = 1.0
-        features.append(X)
-        targets.append(target)
-    return features, targets
+long_images = partial(images, p=80)
 
 
 def model_of(modulus, offsets, slopes):
@@ -118,7 +110,7 @@ def test_cuts_change_nothing_that_was_handed_out():
 def test_against_cvxpy(seed, line_search):
     pytest.importorskip("cvxpy")
     rng = np.random.default_rng(seed)
-    features, targets = images(rng, n=3, p=25, d=3)
+    features, targets = long_images(rng, n=3, p=25, d=3)
     l2 = 10.0 ** rng.uniform(-3, 0)
     expected = reference.solve_linear_hinge_risk(features, targets, l2)
     r = solvers.bundle(problems.LinearHingeRisk(features, targets, l2), line_search, tol=1e-10)
@@ -140,7 +132,7 @@ def test_prox_of_an_image(line_search):
 
 
 def test_agrees_with_newton_within_their_gaps():
-    pb = problems.LinearHingeRisk(*images(np.random.default_rng(3), n=10, p=400, d=12), l2=1e-3)
+    pb = problems.LinearHingeRisk(*long_images(np.random.default_rng(3), n=10, p=400, d=12), l2=1e-3)
     newton = solvers.ssnal(pb, tol=1e-9)
     for patience in (1, 50):
         r = solvers.bundle(pb, patience=patience, tol=1e-6, max_iter=600)
@@ -150,7 +142,7 @@ def test_agrees_with_newton_within_their_gaps():
 
 
 def test_the_line_search_saves_passes():
-    pb = problems.LinearHingeRisk(*images(np.random.default_rng(4), n=5, p=300, d=10), l2=1e-3)
+    pb = problems.LinearHingeRisk(*long_images(np.random.default_rng(4), n=5, p=300, d=10), l2=1e-3)
     with_search, without = (solvers.bundle(pb, flag, tol=1e-4, max_iter=2000) for flag in (True, False))
     assert with_search.status == without.status == "optimal"
     assert with_search.trace["passes"][-1] < 0.7 * without.trace["passes"][-1]
@@ -160,57 +152,20 @@ def test_the_line_search_saves_passes():
 
 def test_a_poor_line_search_does_not_stall(monkeypatch):
     monkeypatch.setattr(importlib.import_module("lovasz_opt.solvers.bundle"), "_TRIALS", 1)
-    pb = problems.LinearHingeRisk(*images(np.random.default_rng(4), n=5, p=300, d=10), l2=1e-3)
+    pb = problems.LinearHingeRisk(*long_images(np.random.default_rng(4), n=5, p=300, d=10), l2=1e-3)
     assert solvers.bundle(pb, tol=1e-5, max_iter=200).status == "optimal"
 
 
 def test_a_run_in_parts_is_the_same_run(tmp_path):
-    pb = problems.LinearHingeRisk(*images(np.random.default_rng(5)), l2=1e-3)
+    pb = problems.LinearHingeRisk(*long_images(np.random.default_rng(5)), l2=1e-3)
     for arguments in ({}, {"line_search": False, "patience": 3}):
-        whole = solvers.bundle(pb, **arguments, tol=0, max_iter=25)
-        solvers.bundle(pb, **arguments, tol=0, max_iter=11).save(tmp_path / "part.npz")
-        part = solvers.Result.load(tmp_path / "part.npz")
-        for _ in range(2):
-            rest = solvers.bundle(pb, **arguments, tol=0, max_iter=25, resume=part)
-            np.testing.assert_array_equal(rest.x, whole.x)
-            for column in ("value", "dual", "passes"):
-                np.testing.assert_array_equal(rest.trace[column], whole.trace[column])
-
-
-def awkward(kind, rng):
-    features, targets = images(rng)
-    if kind == "separable":
-        features, targets = images(rng, noise=0.01)
-    elif kind == "no foreground":
-        targets = [np.zeros_like(target) for target in targets]
-    elif kind == "all foreground":
-        targets[1][:] = True
-    elif kind == "one void image":
-        targets = [target.astype(int) for target in targets]
-        targets[0][:] = 255
-    elif kind == "all void":
-        targets = [np.full(target.shape, 255) for target in targets]
-    elif kind == "duplicated columns":
-        features = [np.hstack([X, X]) for X in features]
-    elif kind == "large features":
-        features = [1e4 * X for X in features]
-    elif kind == "zero features":
-        features = [np.zeros_like(X) for X in features]
-    elif kind == "one pixel":
-        features, targets = [features[0][:1]], [targets[0][:1]]
-    return problems.LinearHingeRisk(features, targets, l2=1e-3, ignore=255)
-
-
-KINDS = [
-    "separable", "no foreground", "all foreground", "one void image", "all void", "duplicated columns",
-    "large features", "zero features", "one pixel",
-]  # fmt: skip
+        assert_resumes(partial(solvers.bundle, pb, **arguments, tol=0), tmp_path, 11, 25)
 
 
 @pytest.mark.parametrize("line_search", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_awkward_problems(kind, line_search):
-    pb = awkward(kind, np.random.default_rng(1))
+    pb = awkward(kind, np.random.default_rng(1), long_images, 1e-3)
     r = solvers.bundle(pb, line_search, tol=1e-7, max_iter=400)
     assert r.status == "optimal", r.message
     assert 0 <= r.gap <= max(1e-7 * r.value, 1e-14)
@@ -220,14 +175,14 @@ def test_awkward_problems(kind, line_search):
 @pytest.mark.parametrize("scale", [1.0, 1e6])
 def test_any_start(scale):
     rng = np.random.default_rng(2)
-    pb = problems.LinearHingeRisk(*images(rng), l2=1e-2)
+    pb = problems.LinearHingeRisk(*long_images(rng), l2=1e-2)
     r = solvers.bundle(pb, x0=scale * rng.standard_normal(4), tol=1e-8)
     assert r.status == "optimal"
     assert r.value == pytest.approx(solvers.ssnal(pb, tol=1e-10).value, rel=2e-8)
 
 
 def test_bad_input():
-    pb = awkward("one pixel", np.random.default_rng(1))
+    pb = awkward("one pixel", np.random.default_rng(1), long_images, 1e-3)
     with pytest.raises(ValueError, match="patience is 0; it must be ≥ 1"):
         solvers.bundle(pb, patience=0)
     with pytest.raises(TypeError, match=r"bundle needs a problem with a value .* \('loss_and_subgradient'\)"):
