@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import risks
 
 from lovasz_opt import problems, reference, solvers
 
@@ -158,3 +159,18 @@ def test_resume_is_the_same_run(tmp_path):
         np.testing.assert_array_equal(rest.x, whole.x)
         for column in ("iteration", "value", "dual", "gap"):
             np.testing.assert_array_equal(rest.trace[column], whole.trace[column])
+
+
+@pytest.mark.parametrize("duplicated", [False, True])
+@pytest.mark.parametrize("l2", [1e-3, 1e-8])
+@pytest.mark.parametrize("scale", [1e-6, 1e4, 1e6, 1e8, 1e12])
+def test_a_ridge_that_is_lost_in_rounding(scale, l2, duplicated):
+    """The Newton matrix may come out indefinite: the outcome is a status with an honest gap, not an error."""
+    features, targets = risks.images(np.random.default_rng(0))
+    features = [scale * np.hstack([X, X] if duplicated else [X]) for X in features]
+    r = solvers.ssnal(problems.LinearHingeRisk(features, targets, l2=l2), tol=1e-7, max_iter=250)
+    assert r.status in ("optimal", "finished", "max_iter", "diverged")
+    assert np.isfinite(r.x).all()
+    assert 0 <= r.dual <= r.value <= 1 + 1e-12
+    if scale <= 1e6:
+        assert r.status == "optimal"

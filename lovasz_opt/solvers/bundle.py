@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from .._validation import Float64s
 from .._vectors import dot
 from ..problems import Minorant, Problem
+from ._bracket import Bracket
 from ._cuts import Cuts
 from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
@@ -163,10 +164,7 @@ def _line_search(here: _Point, there: _Point) -> _Point:
     """The best of a few points on the ray from here to there; P is convex, with kinks."""
     change, change_of_scores = there.x - here.x, there.scores - here.scores
     descent = here.slope(change, change_of_scores)
-    best = here
-    low, low_slope = 0.0, descent
-    high = high_slope = 0.0
-    step = 1.0
+    best, bracket, step = here, Bracket(descent), 1.0
     for _ in range(_TRIALS if descent < 0 else 0):
         trial = there if step == 1.0 else here.towards(there, step)
         if trial.value < best.value:
@@ -174,14 +172,5 @@ def _line_search(here: _Point, there: _Point) -> _Point:
         slope = trial.slope(change, change_of_scores)
         if abs(slope) <= _FLAT * abs(descent):
             break
-        if slope > 0:
-            high, high_slope = step, slope
-        else:
-            low, low_slope = step, slope
-        if high == 0.0:
-            step *= 2.0
-        else:
-            # The zero of the secant, kept away from the ends.
-            share = low_slope / (low_slope - high_slope)
-            step = low + min(max(share, 0.1), 0.9) * (high - low)
+        step = bracket.narrow(step, slope)
     return best

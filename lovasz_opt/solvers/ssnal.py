@@ -14,6 +14,7 @@ from .._validation import Float64s, as_step
 from .._vectors import dot
 from ..problems import LinearHingeRisk
 from ..problems._newton import NewtonSystem
+from ._bracket import Bracket
 from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._needs import require
 from .result import Result
@@ -23,6 +24,8 @@ _CURVATURE, _TRIALS = 0.4, 25
 #: The inner problem is left when its part of the gap is this fraction of the rest.
 _INNER = 0.3
 _INNER_STEPS = 50
+#: Ever larger ridges that a matrix is tried with; the last exceeds it, unless it has overflowed.
+_RIDGES = 12
 #: Multiplier updates without any progress of the gap before the method gives up.
 _PATIENCE = 8
 _STATE = ("v", "slope", "penalty", "steps", "least", "stale")
@@ -159,27 +162,33 @@ def _newton_step(
     A slope costs a prox and no product with A.
     """
     gradient = pb.strong_convexity * (v - pb.center) + slope
-    matrix = system.matrix(penalty)
-    matrix[np.diag_indices_from(matrix)] += pb.strong_convexity
-    direction = cho_solve(cho_factor(matrix, lower=True, check_finite=False), -gradient)
+    direction = _solve(system.matrix(penalty), pb.strong_convexity, -gradient)
     descent = dot(gradient, direction)
-    low, low_slope, high, high_slope = 0.0, descent, math.inf, math.inf
-    step = 1.0
+    bracket, step = Bracket(descent), 1.0
     along = system.aim(direction, penalty)
     for _ in range(_TRIALS):
         here = along + pb.strong_convexity * dot(v + step * direction - pb.center, direction)
         if abs(here) <= _CURVATURE * abs(descent):
             break
-        if here > 0:
-            high, high_slope = step, here
-        else:
-            low, low_slope = step, here
-        if high == math.inf:
-            step *= 2.0
-        else:
-            # The zero of the secant, kept away from the ends.
-            share = low_slope / (low_slope - high_slope)
-            step = low + min(max(share, 0.1), 0.9) * (high - low)
+        step = bracket.narrow(step, here)
         along = system.trial(step, penalty)
     moved = v + step * direction
     return _Step(moved, bool(np.any(moved != v)))
+
+
+def _solve(matrix: Float64s, ridge: float, target: Float64s) -> Float64s:
+    """(matrix + ridge·I)⁻¹ target for a matrix that is positive semidefinite up to rounding.
+
+    Where the ridge is lost in that rounding, a larger one takes its place: the direction remains one of
+    descent, and the line search and the certificate do not depend on how exact it is.
+    """
+    diagonal = np.diag_indices_from(matrix)
+    size = float(matrix[diagonal].max())
+    for _ in range(_RIDGES):
+        shifted = matrix.copy()
+        shifted[diagonal] += ridge
+        try:
+            return np.asarray(cho_solve(cho_factor(shifted, lower=True, check_finite=False), target))
+        except np.linalg.LinAlgError:
+            ridge = max(100.0 * ridge, np.finfo(np.float64).eps * size)
+    return target / (size + ridge)
