@@ -53,53 +53,57 @@ def set_torch_threads(threads: int) -> None:
         return
 
 
-def torch_hinge(logits: Any, target: Any) -> Peers:
+def torch_hinge(logits: Any, target: Any, device: str = "cpu") -> Peers:
     """Value and gradient of the Lovász hinge of one image of (p,) logits. The labels are floats already."""
 
     def kornia() -> Call:
         torch = require("torch")
-        labels = torch.from_numpy(target.astype(np.float32)).reshape(1, 1, -1)
-        scores = torch.from_numpy(logits.copy()).reshape(1, 1, 1, -1)
+        labels = torch.from_numpy(target.astype(np.float32)).to(device).reshape(1, 1, -1)
+        scores = torch.from_numpy(logits.copy()).to(device).reshape(1, 1, 1, -1)
         return _forward_and_backward(require("kornia.losses").lovasz_hinge_loss, scores, labels)
 
     def segmentation_models() -> Call:
         torch = require("torch")
-        labels = torch.from_numpy(target.astype(np.float32)).reshape(1, 1, 1, -1)
-        scores = torch.from_numpy(logits.copy()).reshape(1, 1, 1, -1)
+        labels = torch.from_numpy(target.astype(np.float32)).to(device).reshape(1, 1, 1, -1)
+        scores = torch.from_numpy(logits.copy()).to(device).reshape(1, 1, 1, -1)
         return _forward_and_backward(_segmentation_losses().LovaszLoss(mode="binary"), scores, labels)
 
     return gather({KORNIA: kornia, SEGMENTATION_MODELS: segmentation_models})
 
 
-def torch_adapter_hinge(logits: Any, target: Any) -> Peers:
+def torch_adapter_hinge(logits: Any, target: Any, device: str = "cpu") -> Peers:
     """The Lovász hinge of this package through its PyTorch adapter."""
 
     def make() -> Call:
         torch = require("torch")
-        scores = torch.from_numpy(logits.copy())
-        return _forward_and_backward(require(ADAPTER).lovasz_hinge, scores, torch.from_numpy(target))
+        scores = torch.from_numpy(logits.copy()).to(device)
+        return _forward_and_backward(
+            require(ADAPTER).lovasz_hinge, scores, torch.from_numpy(target).to(device)
+        )
 
     return gather({ADAPTER: make})
 
 
-def torch_adapter_softmax(logits: Any, labels: Any) -> Peers:
+def torch_adapter_softmax(logits: Any, labels: Any, device: str = "cpu") -> Peers:
     """The Lovász-Softmax of this package through its PyTorch adapter, softmax included."""
 
     def make() -> Call:
         torch = require("torch")
-        scores = torch.from_numpy(logits.copy())
-        return _forward_and_backward(require(ADAPTER).LovaszSoftmaxLoss(), scores, torch.from_numpy(labels))
+        scores = torch.from_numpy(logits.copy()).to(device)
+        return _forward_and_backward(
+            require(ADAPTER).LovaszSoftmaxLoss(), scores, torch.from_numpy(labels).to(device)
+        )
 
     return gather({ADAPTER: make})
 
 
-def torch_softmax(logits: Any, labels: Any) -> Peers:
+def torch_softmax(logits: Any, labels: Any, device: str = "cpu") -> Peers:
     """Value and gradient of the Lovász-Softmax of (B, C, p) logits and (B, p) labels, softmax included."""
 
     def with_loss(loss: Any) -> Call:
         torch = require("torch")
-        scores = torch.from_numpy(logits.copy())[:, :, None]
-        return _forward_and_backward(loss, scores, torch.from_numpy(labels)[:, None])
+        scores = torch.from_numpy(logits.copy()).to(device)[:, :, None]
+        return _forward_and_backward(loss, scores, torch.from_numpy(labels).to(device)[:, None])
 
     return gather(
         {

@@ -328,7 +328,9 @@ def _tracing_framework(array: Any) -> str | None:
     if _belongs(array, "torch", "Tensor"):
         torch = sys.modules["torch"]
         recording = array.requires_grad and torch.is_grad_enabled()
-        return "torch" if recording or torch.compiler.is_compiling() else None
+        # PyTorch has no public name for the last question: whether the tensor is one of torch.func or vmap.
+        traced = torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(array)
+        return "torch" if recording or traced else None
     jax = sys.modules.get("jax")
     return "jax" if jax is not None and isinstance(array, jax.core.Tracer) else None
 

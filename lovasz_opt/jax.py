@@ -314,7 +314,7 @@ def _loss_jvp(evaluate: Any, name: str, check: bool, primals: Any, tangents: Any
 def _checked_loss(evaluate: Any, name: str, check: bool, scores: Array, labels: Array) -> tuple[Array, Array]:
     value, gradient = evaluate(scores, labels)
     if check and _holds_nan(value):
-        raise _native.reason(scores, labels, name)
+        raise _native.reason(scores, name)
     return value, gradient
 
 
@@ -430,4 +430,4 @@ def _holds_nan(array: Array) -> bool:
 def _prox_reason(rows: Array, labels: Array, gamma: Array) -> ValueError:
     if not bool(jnp.isfinite(gamma) & (gamma > 0)):
         return ValueError(f"gamma is {gamma}; it must be finite and > 0")
-    return _native.reason(rows, labels)
+    return _native.reason(rows)

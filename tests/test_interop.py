@@ -219,6 +219,16 @@ def test_functional_names_may_be_compiled():
     assert float(run(logits)) == 2 * lo.lovasz_hinge(LOGITS, LABELS, ignore=255)
 
 
+def test_functional_names_may_be_batched_and_transformed():
+    torch = TORCH.load()
+    logits, labels = torch.asarray(LOGITS), torch.asarray(LABELS % 2)
+    values = torch.vmap(lo.lovasz_hinge)(logits, labels)
+    expected = [lo.lovasz_hinge(x, y) for x, y in zip(LOGITS, LABELS % 2, strict=True)]
+    assert np.allclose(values.numpy(), expected, rtol=1e-12)
+    gradient = torch.func.grad(lo.lovasz_hinge)(logits, labels)
+    assert (gradient.numpy() == losses.lovasz_hinge_and_gradient(LOGITS, LABELS % 2)[1]).all()
+
+
 def test_pending_conjugation_and_negation_are_carried_out():
     torch = TORCH.load()
     pairs = torch.asarray(LOGITS + 1j * np.array([[1.0, 2.0, 4.0], [1.0, -1.0, 0.5]]))

@@ -360,7 +360,6 @@ def test_vmap_of_an_operator():
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_the_path_for_devices(name, dtype, monkeypatch):
     """Run on the CPU what a GPU would run."""
-    pytest.importorskip("array_api_compat")
     loss, _, x, y = case(name, 3, 40, dtype=dtype)
     expected = value_and_gradient(loss, x, y)
     monkeypatch.setattr(_ops, "_home", lambda scores: _ops._device)
@@ -369,6 +368,40 @@ def test_the_path_for_devices(name, dtype, monkeypatch):
         x[1, 2] = float("nan")
     with pytest.raises(ValueError, match="must be finite"):
         loss(x, y)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"classes": "all"}, {"classes": [2, 0]}, {"class_weights": [1, 3, 2]}]
+)
+@pytest.mark.parametrize("ignore", [None, VOID])
+def test_the_path_for_devices_on_special_images(options, ignore, monkeypatch):
+    generator = torch.Generator().manual_seed(4)
+    scores = torch.randn(4, 3, 30, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 3, (4, 30), generator=generator)
+    labels[0], labels[1] = 0, 1
+    if ignore is not None:
+        labels[2], labels[3, ::3] = VOID, VOID
+    # Ties, and no error at all.
+    scores[3] = scores[3].round()
+    scores[1, 1] = 50.0
+    binary = torch.where(labels == VOID, labels, labels % 2)
+
+    def results():
+        loss = lt.LovaszSoftmaxLoss(per_image=True, ignore_index=ignore, reduction="none", **options)
+        both = [value_and_gradient(lambda x, y: loss(x, y).sum(), scores.clone().requires_grad_(), labels)]
+        hinge = lt.LovaszHingeLoss(True, ignore, "none")
+        both.append(
+            value_and_gradient(lambda x, y: hinge(x, y).sum(), scores[:, 0].clone().requires_grad_(), binary)
+        )
+        return both, loss(scores, labels), hinge(scores[:, 0], binary)
+
+    expected = results()
+    monkeypatch.setattr(_ops, "_home", lambda scores: _ops._device)
+    torch.testing.assert_close(results(), expected)
+    with pytest.raises(ValueError, match="labels holds a value"):
+        lt.lovasz_hinge(scores[:, 0], torch.full((4, 30), 7), ignore=ignore)
+    with pytest.raises(ValueError, match=r"leaves \[0, 1\]"):
+        lt.lovasz_softmax(scores, labels, ignore=ignore)
 
 
 def test_reductions():
@@ -408,6 +441,26 @@ def test_gradients_are_added_up_and_a_graph_may_be_kept():
     once = x.grad.clone()
     loss.backward()
     torch.testing.assert_close(x.grad, 2 * once, rtol=0, atol=0)
+
+
+def test_a_kept_graph_does_not_share_its_gradient():
+    x, y = scene(1, 6)
+    loss = lt.lovasz_hinge(x, y, ignore=VOID)
+    loss.backward(retain_graph=True)
+    once = x.grad.clone()
+    x.grad.zero_()
+    (3.0 * loss).backward()
+    torch.testing.assert_close(x.grad, 3 * once, rtol=0, atol=0)
+
+
+def test_gradients_of_many_outputs_at_once():
+    x, y = scene(3, 6)
+    values = lt.lovasz_hinge(x, y, ignore=VOID, reduction="none")
+    directions = torch.eye(3, dtype=torch.float64)
+    (jacobian,) = torch.autograd.grad(values, x, directions, is_grads_batched=True)
+    for b, direction in enumerate(directions):
+        again = lt.lovasz_hinge(x, y, ignore=VOID, reduction="none")
+        torch.testing.assert_close(jacobian[b], torch.autograd.grad(again, x, direction)[0], rtol=0, atol=0)
 
 
 def test_schedule():

@@ -484,8 +484,9 @@ class LovaszHinge:
     def _restored(self, flat: Floats, dtype: np.dtype) -> Any:
         return self._layout.restored(flat.astype(dtype, copy=False))
 
-    def _images(self, flat: Floats) -> tuple[Float64s, Floats]:
-        """Values of the images in float64, and the subgradient of their mean."""
+    def _images(self, flat: Floats, divisor: float | None = None) -> tuple[Float64s, Floats]:
+        """Values of the images in float64, and the subgradient of their mean; of their sum over a divisor."""
+        divisor = float(self.n_images) if divisor is None else divisor
         values = np.zeros(self.n_images)
         gradient = np.empty_like(flat)
         offsets = self._layout.offsets
@@ -498,7 +499,7 @@ class LovaszHinge:
                 self._weights,
                 self._totals,
                 offsets,
-                float(self.n_images),
+                divisor,
                 start,
                 stop,
                 *work,
@@ -516,7 +517,7 @@ class LovaszHinge:
                 run(b, b + 1)
             else:
                 values[b] = hinge_of_large_image(
-                    flat[rows], self._codes[rows], float(self.n_images), threads, gradient[rows]
+                    flat[rows], self._codes[rows], divisor, threads, gradient[rows]
                 )
         return values, gradient
 

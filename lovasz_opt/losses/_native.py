@@ -29,10 +29,15 @@ def lovasz_hinge_and_gradient(
     logits: Any, labels: Any, per_image: bool = True, ignore: float | None = None
 ) -> tuple[Any, Any]:
     """Value, a 0-d array, and gradient of the Lovász hinge."""
+    return _mean(logits, *hinge_of_images(logits, labels, per_image, ignore))
+
+
+def hinge_of_images(logits: Any, labels: Any, per_image: bool, ignore: float | None) -> tuple[Any, Any]:
+    """Lovász hinge of every image, (B,), and the gradient of each in its pixels, (B, p)."""
     xp = namespace(logits)
     rows, foreground, valid, good = _binary(xp, logits, labels, "logits", per_image, ignore)
     values, weights = lovasz_extension(xp, xp.where(foreground, 1.0 - rows, 1.0 + rows), foreground, valid)
-    return _mean(xp, values, xp.where(foreground, -weights, weights), good, logits)
+    return _marked(xp, values, xp.where(foreground, -weights, weights), good)
 
 
 def lovasz_sigmoid_and_gradient(
@@ -44,6 +49,13 @@ def lovasz_sigmoid_and_gradient(
     from_logits: bool = False,
 ) -> tuple[Any, Any]:
     """Value, a 0-d array, and gradient of the Lovász sigmoid."""
+    return _mean(probas, *sigmoid_of_images(probas, labels, per_image, ignore, from_logits))
+
+
+def sigmoid_of_images(
+    probas: Any, labels: Any, per_image: bool, ignore: float | None, from_logits: bool
+) -> tuple[Any, Any]:
+    """Lovász sigmoid of every image, (B,), and the gradient of each in its pixels, (B, p)."""
     xp = namespace(probas)
     rows, foreground, valid, good = _binary(xp, probas, labels, "probas", per_image, ignore)
     if from_logits:
@@ -55,7 +67,7 @@ def lovasz_sigmoid_and_gradient(
     gradient = xp.where(foreground, -weights, weights)
     if from_logits:
         gradient = gradient * rows * (1.0 - rows)
-    return _mean(xp, values, gradient, good, probas)
+    return _marked(xp, values, gradient, good)
 
 
 def lovasz_softmax_and_gradient(
@@ -80,18 +92,29 @@ def lovasz_softmax_and_gradient(
             f"labels has shape {tuple(labels.shape)}, expected {(shape[0], *shape[2:])}: "
             f"that of probas {shape} without the class axis 1"
         )
-    n_classes = shape[1]
-    apart = per_image and len(shape) > 2
-    rows = _floating(xp, probas)
+    apart, rows = per_image and len(shape) > 2, probas
     if not apart:
         rows = xp.permute_dims(rows, (1, 0, *range(2, len(shape))))
-    rows = xp.reshape(rows, (shape[0] if apart else 1, n_classes, -1))
-    numbers, void = _comparable(xp, labels, ignore)
-    numbers, void = (xp.reshape(array, (rows.shape[0], 1, -1)) for array in (numbers, void))
+    rows = xp.reshape(rows, (shape[0] if apart else 1, shape[1], -1))
+    truth = xp.reshape(labels, (rows.shape[0], -1))
+    values, gradient = softmax_of_images(rows, truth, classes, ignore, class_weights, from_logits)
+    if not apart:
+        gradient = xp.reshape(gradient, (shape[1], shape[0], *shape[2:]))
+        gradient = xp.expand_dims(xp.permute_dims(gradient, (1, 0, *range(2, len(shape)))), axis=0)
+    return _mean(probas, values, gradient)
+
+
+def softmax_of_images(
+    probas: Any, labels: Any, classes: Classes, ignore: float | None, class_weights: Any, from_logits: bool
+) -> tuple[Any, Any]:
+    """Lovász-Softmax of every image, (B,), and the gradient of each, (B, C, p), for (B, C, p) and (B, p)."""
+    xp = namespace(probas)
+    n_classes = probas.shape[1]
+    rows, finite = _finite(xp, _floating(xp, probas))
+    numbers, void = (xp.expand_dims(array, axis=1) for array in _comparable(xp, labels, ignore))
     every = xp.reshape(xp.arange(n_classes, dtype=numbers.dtype, device=_device(rows)), (1, n_classes, 1))
     foreground = (numbers == every) & ~void
     legal = void[:, 0, :] | xp.any(foreground, axis=1)
-    rows, finite = _finite(xp, rows)
     good = xp.all(legal, axis=-1) & xp.all(finite, axis=(1, 2))
     if from_logits:
         powers = xp.exp(rows - xp.max(rows, axis=1, keepdims=True))
@@ -101,29 +124,31 @@ def lovasz_softmax_and_gradient(
     values, weights = lovasz_extension(
         xp, xp.where(foreground, 1.0 - rows, rows), foreground, xp.broadcast_to(~void, foreground.shape)
     )
-    listed = set(listed_classes(classes, n_classes).tolist())
-    counted = xp.asarray([c in listed for c in range(n_classes)], device=_device(rows))
-    if isinstance(classes, str) and classes == "present":
-        counted = xp.any(foreground, axis=-1)
-    masses = xp.astype(counted, rows.dtype)
-    if class_weights is not None:
-        if on_host(class_weights):
-            class_weights = as_weights(to_numpy(class_weights), (n_classes,), "class_weights").tolist()
-        masses = masses * xp.asarray(class_weights, dtype=rows.dtype, device=_device(rows))
-    masses = xp.broadcast_to(masses, values.shape)
+    masses = xp.broadcast_to(_masses(xp, foreground, classes, class_weights, rows), values.shape)
     total = xp.sum(masses, axis=-1, keepdims=True)
     shares = masses / xp.where(total > 0, total, xp.ones_like(total))
     gradient = xp.where(foreground, -weights, weights) * xp.expand_dims(shares, axis=-1)
     if from_logits:
         gradient = rows * (gradient - xp.sum(rows * gradient, axis=1, keepdims=True))
-    value, gradient = _mean(xp, xp.sum(shares * values, axis=-1), gradient, good, None)
-    if not apart:
-        gradient = xp.reshape(gradient, (n_classes, shape[0], *shape[2:]))
-        gradient = xp.permute_dims(gradient, (1, 0, *range(2, len(shape))))
-    return (
-        xp.astype(value, _result_dtype(xp, probas)),
-        xp.astype(xp.reshape(gradient, shape), _result_dtype(xp, probas)),
-    )
+    return _marked(xp, xp.sum(shares * values, axis=-1), gradient, good)
+
+
+def _masses(xp: Any, foreground: Any, classes: Classes, class_weights: Any, rows: Any) -> Any:
+    """What every class of every image counts, up to a factor; lists of the host are sent to the device."""
+    n_classes = foreground.shape[1]
+    if isinstance(classes, str) and classes == "present":
+        masses = xp.astype(xp.any(foreground, axis=-1), rows.dtype)
+    else:
+        listed = set(listed_classes(classes, n_classes).tolist())
+        masses = xp.ones((n_classes,), dtype=rows.dtype, device=_device(rows))
+        if len(listed) < n_classes:
+            counted = [float(c in listed) for c in range(n_classes)]
+            masses = xp.asarray(counted, dtype=rows.dtype, device=_device(rows))
+    if class_weights is None:
+        return masses
+    if on_host(class_weights):
+        class_weights = as_weights(to_numpy(class_weights), (n_classes,), "class_weights").tolist()
+    return masses * xp.asarray(class_weights, dtype=rows.dtype, device=_device(rows))
 
 
 def lovasz_extension(xp: Any, margins: Any, foreground: Any, valid: Any) -> tuple[Any, Any]:
@@ -198,16 +223,21 @@ def checked(function: Loss) -> Loss:
     def run(scores: Any, labels: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         value, gradient = function(scores, labels, *args, **kwargs)
         if bool(value != value):
-            raise reason(scores, labels, *names)
+            raise reason(scores, *names)
         return value, gradient
 
     return run
 
 
-def reason(scores: Any, labels: Any, name: str = "logits", labels_name: str = "labels") -> ValueError:
+def reason(scores: Any, name: str = "logits", labels_name: str = "labels") -> ValueError:
     """Why a loss is NaN, as the error to raise."""
     xp = namespace(scores)
-    if not bool(xp.all(xp.isfinite(scores))):
+    return fault(bool(xp.all(xp.isfinite(scores))), name, labels_name)
+
+
+def fault(finite: bool, name: str, labels_name: str = "labels") -> ValueError:
+    """What is wrong with scores and labels whose loss is NaN, given whether the scores are finite."""
+    if not finite:
         return ValueError(f"{name} must be finite: mask or clip NaN and infinite entries first")
     return ValueError(
         f"{labels_name} holds a value that is neither a class nor ignore, or {name} leaves [0, 1]; "
@@ -233,15 +263,19 @@ def _binary(
     return rows, foreground, ~void, xp.all(legal & finite, axis=-1)
 
 
-def _mean(xp: Any, values: Any, gradient: Any, good: Any, scores: Any) -> tuple[Any, Any]:
+def _marked(xp: Any, values: Any, gradient: Any, good: Any) -> tuple[Any, Any]:
+    """NaN for the images that the core would refuse."""
+    apart = xp.reshape(good, (-1, *[1] * (len(gradient.shape) - 1)))
+    nothing = xp.full_like(values, xp.nan), xp.full_like(gradient, xp.nan)
+    return xp.where(good, values, nothing[0]), xp.where(apart, gradient, nothing[1])
+
+
+def _mean(scores: Any, values: Any, gradient: Any) -> tuple[Any, Any]:
     """Mean over the images and its gradient, in the shape and dtype of the scores."""
-    values = xp.where(good, values, xp.full_like(values, xp.nan))
-    good = xp.reshape(good, (-1, *[1] * (len(gradient.shape) - 1)))
-    gradient = xp.where(good, gradient / values.shape[0], xp.full_like(gradient, xp.nan))
-    if scores is None:
-        return xp.mean(values), gradient
+    xp = namespace(scores)
     dtype = _result_dtype(xp, scores)
-    return xp.astype(xp.mean(values), dtype), xp.astype(xp.reshape(gradient, tuple(scores.shape)), dtype)
+    gradient = xp.reshape(gradient, tuple(scores.shape)) / values.shape[0]
+    return xp.astype(xp.mean(values), dtype), xp.astype(gradient, dtype)
 
 
 def _floating(xp: Any, scores: Any) -> Any:

@@ -36,12 +36,8 @@ def as_tensor(array: Any, like: Tensor) -> Tensor:
 def hinge(logits: Tensor, labels: Tensor, ignore: float | None, check: bool) -> tuple[Tensor, Tensor]:
     rows, bad = _finite(logits, "logits", check)
     loss = LovaszHinge._of_labels(as_array(labels), True, ignore)
-    values, gradient = loss._images(rows.reshape(-1))
-    gradient = gradient.reshape(rows.shape)
-    if len(rows) > 1:
-        # The core differentiates the mean.
-        gradient *= len(rows)
-    return _losses(values, gradient, bad, logits)
+    values, gradient = loss._images(rows.reshape(-1), divisor=1.0)
+    return _losses(values, gradient.reshape(rows.shape), bad, logits)
 
 
 def sigmoid(

@@ -7,6 +7,7 @@ its own value; the gradient is a differentiable output, so that second derivativ
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -83,6 +84,22 @@ def _along(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(-1, *[1] * (like.ndim - 1))
 
 
+def _scaled(gradient: Tensor, factors: Tensor) -> Tensor:
+    """A saved gradient, image by image times a factor.
+
+    Written over the gradient if autograd is about to drop it: its memory may still be in a cache, and there
+    need not be a second array of that size. PyTorch has no public name for the question.
+    """
+    kept = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", lambda: True)()
+    factors = _along(factors, gradient)
+    traced = torch.compiler.is_compiling() or type(gradient) is not Tensor
+    if not kept and not traced and not torch.is_grad_enabled():
+        # One gradient cannot be written over with many, which is what vmap asks for.
+        with suppress(RuntimeError):
+            return gradient.mul_(factors)
+    return gradient * factors
+
+
 def _sum(*terms: Tensor | None) -> Tensor | None:
     total = None
     for term in terms:
@@ -108,7 +125,7 @@ def _scale_gradient(ctx: Any, of_values: Tensor | None, of_gradient: Tensor | No
     (gradient,) = ctx.saved_tensors
     if of_values is None:
         return torch.zeros_like(gradient), *_nothing(ctx.others)
-    return _along(of_values, gradient) * gradient, *_nothing(ctx.others)
+    return _scaled(gradient, of_values), *_nothing(ctx.others)
 
 
 hinge = _operator(
