@@ -150,7 +150,7 @@ def info() -> None:
     """Show versions, threads, the kernel cache, and which optional packages are present."""
     import numba
 
-    from .study import versions
+    from .versions import versions
 
     found = versions()
     for name, version in found.items():

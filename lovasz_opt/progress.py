@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .study.grid import Cell, Outcome, Progress
+from .grid import Cell, Outcome, Progress
 
 
 def _tell(text: str) -> None:
@@ -21,6 +21,8 @@ def _kept(kept: int, total: int) -> str:
 def _what(cell: Cell, outcome: Outcome | None) -> str:
     if outcome is None:
         return f"{cell.group} failed"
+    if outcome.result is None:
+        return cell.group
     return f"{cell.group}, certified gap {outcome.result.relative_gap:.1e}"
 
 

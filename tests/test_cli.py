@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import lovasz_opt
-from lovasz_opt import datasets, study, verify
+from lovasz_opt import datasets, grid, study, verify
 from lovasz_opt.cli import app, main
 
 pytest.importorskip("matplotlib")
@@ -75,7 +75,7 @@ def test_study_writes_its_files_and_goes_on_from_them(tiny, tmp_path):
 
 
 def test_study_keeps_what_is_done_when_interrupted(tiny, tmp_path, monkeypatch):
-    original = study.grid._call
+    original = grid._call
     calls = []
 
     def stop_at_the_fourth(cell):
@@ -84,7 +84,7 @@ def test_study_keeps_what_is_done_when_interrupted(tiny, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return original(cell)
 
-    monkeypatch.setattr(study.grid, "_call", stop_at_the_fourth)
+    monkeypatch.setattr(grid, "_call", stop_at_the_fourth)
     result = call("study", "--jobs", "1", "--out", str(tmp_path))
     assert result.exit_code == 130
     assert f"interrupted: 3 runs kept in {tmp_path / 'cells'}" in result.stderr

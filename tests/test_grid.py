@@ -8,9 +8,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from lovasz_opt import problems, solvers
+from lovasz_opt import grid, problems, solvers
 from lovasz_opt.datasets import DataError
-from lovasz_opt.study import grid
 
 DETERMINISTIC = ("iteration", "passes", "value", "best", "dual", "gap")
 
@@ -154,7 +153,7 @@ def test_the_dask_backend():
     code = """
         import tempfile, pathlib
         from lovasz_opt import problems, solvers
-        from lovasz_opt.study import grid
+        from lovasz_opt import grid
         from test_grid import cells, same
         if __name__ == "__main__":
             with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lovasz_opt.study import grid, stability
+from lovasz_opt import grid
+from lovasz_opt.study import stability
 from lovasz_opt.study.settings import Settings
 from lovasz_opt.study.stability import STEPS, Entry, Line
 

@@ -11,10 +11,10 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("skimage")
 
-from lovasz_opt import solvers, study
+from lovasz_opt import grid, solvers, study
 from lovasz_opt.figures import style
 from lovasz_opt.solvers.result import TRACE_COLUMNS
-from lovasz_opt.study import convergence, gaps, grid, instances, methods, report, runs, verdict
+from lovasz_opt.study import convergence, gaps, instances, methods, report, runs, verdict
 
 # Limited by iterations, not by time: what comes out does not depend on the machine.
 TINY = study.Settings(scale=8, tile=12, images=2, steps=(0.1, 1.0), seconds=60.0, iterations=8)

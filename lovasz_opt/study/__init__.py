@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .. import grid
 from ..datasets import check_files
-from . import convergence, grid, stability
-from .grid import Backend, Done, Progress
+from ..grid import Backend, Done, Progress
+from ..versions import versions
+from . import convergence, stability
 from .parts import Part, Report
 from .settings import Settings
-from .versions import versions
 
 __all__ = ["PARTS", "Part", "Report", "Settings", "Study", "run", "versions"]
 

@@ -11,9 +11,9 @@ from .._validation import Float64s
 from ..figures import convergence as figure
 from ..figures import photograph as picture
 from ..figures import time_to_gap
+from ..grid import Cell, Done
 from . import report, verdict
 from .gaps import LEVELS, relative_gaps
-from .grid import Cell, Done
 from .instances import photograph
 from .parts import Report
 from .runs import Run, Task, runs, selected, tasks

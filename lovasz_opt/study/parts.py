@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .grid import Cell, Done
+from ..grid import Cell, Done
 from .settings import Settings
 
 

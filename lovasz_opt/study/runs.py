@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .. import solvers
+from ..grid import Cell, Done, Outcome
 from ..problems import LinearHingeRisk, Problem
 from ..solvers import Result, State
-from .grid import Cell, Done, Outcome
 from .instances import Instance, instances, load
 from .methods import available, serves
 from .settings import Settings
@@ -70,7 +70,7 @@ def tasks(settings: Settings) -> list[Task]:
 def runs(todo: list[Task], done: Done) -> list[Run]:
     """The tasks that were run, in their order."""
     return [
-        Run(task, outcome.result, outcome.measures)
+        Run(task, outcome.solved, outcome.measures)
         for task in todo
         if (outcome := done.of(task.cell)) is not None
     ]

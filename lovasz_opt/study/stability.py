@@ -14,8 +14,8 @@ import numpy as np
 
 from .._validation import Float64s
 from ..figures import stability as figure
+from ..grid import Cell, Done, Outcome
 from . import runs
-from .grid import Cell, Done, Outcome
 from .instances import VOC_CLASSES
 from .parts import Report
 from .settings import Settings
@@ -119,7 +119,7 @@ def cells(settings: Settings) -> list[Cell]:
 def entries(settings: Settings, done: Done) -> list[Entry]:
     """What came out, of the problems whose minimum is known."""
     minima = {
-        problem: outcome.result.value
+        problem: outcome.solved.value
         for problem, source in sources(settings).items()
         if (outcome := done.of(_optimum(source))) is not None
     }
@@ -132,7 +132,7 @@ def entries(settings: Settings, done: Done) -> list[Entry]:
 
 
 def _entry(key: tuple[Any, ...], outcome: Outcome, minimum: float) -> Entry:
-    result, watched = outcome.result, outcome.measures["watched_iou"]
+    result, watched = outcome.solved, outcome.measures["watched_iou"]
     last = float(result.trace["value"][-1])
     ended = result.status != "diverged" and np.isfinite(last)
     problem, variant, method, rule, step, seed = key

@@ -1,4 +1,4 @@
-"""A grid of independent solver runs: in parallel, and every finished one is kept on disk."""
+"""A grid of independent runs: in parallel, and every finished one is kept on disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import numba
 
-from .. import __version__
-from ..datasets import DataError, MissingExtra
-from ..solvers import Result
+from . import __version__
+from .datasets import DataError, MissingExtra
+from .solvers import Result
 
 Backend = Literal["loky", "dask"]
 
@@ -28,14 +28,21 @@ class Outcome:
 
     Attributes
     ----------
-    result : Result
-        Of the solver. Its `state` is not kept: a cell is finished or run again.
-    measures : dict of str to float or list of float
-        What was measured besides, such as the IoU of test images.
+    result : Result or None
+        Of the solver, if the cell runs one. Its `state` is not kept: a cell is finished or run again.
+    measures : dict
+        What was measured besides, such as the IoU of test images; ready for JSON.
     """
 
-    result: Result
+    result: Result | None = None
     measures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def solved(self) -> Result:
+        """The result of a cell that runs a solver."""
+        if self.result is None:
+            raise TypeError("this cell runs no solver")
+        return self.result
 
 
 @dataclass(frozen=True)
@@ -234,7 +241,7 @@ def _call(cell: Cell) -> tuple[str, Outcome | str]:
     except Exception as error:
         # One method that breaks down on one problem is a finding, not a reason to lose the others.
         return cell.key, f"{type(error).__name__}: {error}"
-    if outcome.result.status == "interrupted":
+    if outcome.result is not None and outcome.result.status == "interrupted":
         raise KeyboardInterrupt
     return cell.key, outcome
 
@@ -249,9 +256,10 @@ def _call_alone(cell: Cell) -> tuple[str, Outcome | str]:
 
 def _save(folder: Path, cell: Cell, outcome: Outcome) -> None:
     """The result first: a cell counts as finished once its description is there."""
-    bare = replace(outcome.result, state={})
-    bare.save(folder / f"{cell.key}.npz")
-    text = json.dumps({**cell.description, "measures": outcome.measures}, ensure_ascii=False)
+    if outcome.result is not None:
+        replace(outcome.result, state={}).save(folder / f"{cell.key}.npz")
+    kept = {"solver": outcome.result is not None, "measures": outcome.measures}
+    text = json.dumps({**cell.description, **kept}, ensure_ascii=False)
     partial = folder / f"{cell.key}.json.part"
     partial.write_text(text + "\n", encoding="utf-8")
     partial.replace(folder / f"{cell.key}.json")
@@ -262,5 +270,6 @@ def _load(folder: Path, key: str) -> Outcome | None:
     # ValueError covers what is no saved result and what is no JSON.
     with suppress(OSError, ValueError, KeyError, TypeError):
         stored = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
-        return Outcome(Result.load(folder / f"{key}.npz"), stored["measures"])
+        file = folder / f"{key}.npz"
+        return Outcome(Result.load(file) if stored["solver"] else None, stored["measures"])
     return None
