@@ -1,4 +1,4 @@
-"""The command line: study, verify, info."""
+"""The command line: study, figures, report, verify, info."""
 
 from __future__ import annotations
 
@@ -106,6 +106,100 @@ def study(
     typer.echo("wrote " + ", ".join(str(file) for file in done.files))
     if done.done.interrupted:
         raise _fail(f"interrupted: {len(done.done.outcomes)} runs kept in {out / 'cells'}", 130)
+
+
+@app.command()
+def figures(
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Names of figures, once for each; all by default.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Directory for pictures and numbers; finished runs are kept in it.")
+    ] = Path("figures"),
+    seed: Annotated[int, typer.Option(min=0, help="The first random seed.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="One seed, small problems: about a minute.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Larger than the documentation needs.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LOVASZ_OPT_DATA",
+            help="Directory with voc_animals and camvid; without it, images that packages ship.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; by default one for each core.", show_default=False)
+    ] = None,
+    backend: Annotated[
+        _Backend, typer.Option(help="Of joblib; dask uses DASK_SCHEDULER_ADDRESS or a local cluster.")
+    ] = _Backend.loky,
+) -> None:
+    """Make the figures of the paper again: pictures, numbers and a verdict on every claim.
+
+    Takes about a minute without data. Ctrl-C draws what is done; the same command goes on from there.
+    """
+    from .datasets import DataError, MissingExtra
+    from .figures import catalogue
+    from .figures.settings import Settings
+    from .progress import reporter
+
+    command = shlex.join(["lovasz-opt", *sys.argv[1:]])
+    try:
+        settings = Settings.of(seed, quick, full, None if data is None else str(data))
+        _make_writable(out)
+        with reporter() as progress:
+            made = catalogue.make(
+                settings,
+                out,
+                command,
+                only or (),
+                jobs=jobs or os.cpu_count() or 1,
+                backend=backend.value,
+                progress=progress,
+            )
+    except (DataError, MissingExtra, ValueError) as error:
+        raise _fail(str(error)) from None
+    except OSError as error:
+        raise _fail(
+            f"cannot write to {error.filename or out}: {error.strerror or error}; choose another --out"
+        ) from None
+    except KeyboardInterrupt:
+        raise _fail("interrupted before anything was done", 130) from None
+    for name, page in made.pages.items():
+        typer.echo(f"{name}: {page.verdict}: {page.why}")
+        for finding in page.findings:
+            typer.echo(f"  - {finding}")
+    failures = made.done.failures
+    if failures:
+        typer.echo(f"{len(failures)} runs failed, the first with: {next(iter(failures.values()))}", err=True)
+    typer.echo(
+        f"wrote {len(made.files)} files to {out}; 'lovasz-opt report --out {out}' puts them on one page"
+    )
+    if made.done.interrupted:
+        raise _fail(f"interrupted: {len(made.done.outcomes)} runs kept in {out / 'cells'}", 130)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="Directory of the figures.")] = Path("figures"),
+    docs: Annotated[
+        Path | None,
+        typer.Option(help="Also write paper.md, and the pictures in images/paper, into this directory."),
+    ] = None,
+) -> None:
+    """Put all figures on one HTML page that needs nothing else: report.html."""
+    from .datasets import DataError
+    from .figures.report import write_html, write_markdown
+
+    try:
+        files = [write_html(out)]
+        if docs is not None:
+            files += write_markdown(out, docs / "paper.md", docs / "images" / "paper")
+    except DataError as error:
+        raise _fail(str(error)) from None
+    except OSError as error:
+        raise _fail(f"cannot write {error.filename or out}: {error.strerror or error}") from None
+    typer.echo("wrote " + ", ".join(str(file) for file in files))
 
 
 def _make_writable(out: Path) -> None:

@@ -25,6 +25,9 @@ VOC_CLASSES = (
     "tvmonitor",
 )  # fmt: skip
 
+#: The animals and persons of which the images with network features show enough.
+VOC_FREQUENT = ("cat", "cow", "dog", "horse", "person", "sheep")
+
 CAMVID_CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign_symbol", "fence", "car", "pedestrian",
     "bicyclist",
@@ -92,6 +95,27 @@ class ImageSet:
     ids: tuple[str, ...]
     boxes: tuple[tuple[int, int, int, int], ...] = field(default=())
     upsample: Literal["align_corners"] | None = None
+
+    def part(self, images: Sequence[int]) -> ImageSet:
+        """Some of the images, which are not copied.
+
+        Parameters
+        ----------
+        images : sequence of int
+
+        Returns
+        -------
+        ImageSet
+        """
+        boxes = tuple(self.boxes[i] for i in images) if self.boxes else ()
+        return ImageSet(
+            f"{len(images)} of {self.name}",
+            [self.features[i] for i in images],
+            [self.targets[i] for i in images],
+            tuple(self.ids[i] for i in images),
+            boxes,
+            self.upsample,
+        )
 
     def risk(self, l2: float) -> LinearHingeRisk:
         """The regularised Lovász hinge risk of a linear model of these images.
@@ -349,6 +373,7 @@ def voc(
     limit: int | None = None,
     seed: int = 0,
     fine: bool = False,
+    others: Literal["none", "equal", "all"] = "none",
 ) -> ImageSet:
     """VOC images that show a class, with quantised DeepLab features on a 33 × 33 grid.
 
@@ -367,6 +392,9 @@ def voc(
     fine : bool
         Targets on the 129 × 129 grid, to which the scores are to be interpolated, and features left in 8-bit
         codes.
+    others : {"none", "equal", "all"}
+        Images that do not show the class: none, as many as do (drawn with `seed`, all if there are fewer), or
+        all.
 
     Returns
     -------
@@ -379,42 +407,79 @@ def voc(
     DataError
         If a file is missing, truncated, or holds something else; the message names it.
     ValueError
-        For an unknown class or split.
+        For an unknown class, split or choice of others.
     """
     _check_choice(cls, "cls", VOC_CLASSES[1:])
     _check_choice(split, "split", ("train", "val"))
+    _check_choice(others, "others", ("none", "equal", "all"))
     path = _voc_file(directory, split)
-    masks, ids = _load(path, "masks129"), _load(path, "ids")
-    if masks.ndim != 3 or masks.shape[1:] != (129, 129) or masks.dtype != np.uint8:
-        raise DataError(
-            f"{path}: masks129 has shape {masks.shape} and dtype {masks.dtype}, expected (n, 129, 129) uint8"
-        )
+    masks = _voc_masks(path)
     number = VOC_CLASSES.index(cls)
     coarse = masks[:, ::4, ::4]
-    chosen = _draw(np.flatnonzero((coarse == number).any(axis=(1, 2))), limit, seed)
+    shown = (coarse == number).any(axis=(1, 2))
+    chosen = _draw(np.flatnonzero(shown), limit, seed)
     if not chosen.size:
         raise DataError(f"{path}: no image shows the class {cls!r}")
-    codes = _load(path, "features")
-    if codes.shape != (len(masks), 33, 33, 256) or codes.dtype != np.uint8 or ids.shape != (len(masks),):
-        raise DataError(
-            f"{path}: features has shape {codes.shape}, dtype {codes.dtype}, and ids has shape {ids.shape}, "
-            f"expected {(len(masks), 33, 33, 256)} uint8 and {(len(masks),)}"
-        )
-    scale, zero = np.float32(_load(path, "scale")), np.float32(_load(path, "zero"))
-    name = f"VOC {cls}: {len(chosen)} images ({split}, drawn with seed {seed})"
+    if others != "none":
+        # By the fine mask: a small object may fall through the coarse grid.
+        absent = np.flatnonzero(~(masks == number).any(axis=(1, 2)))
+        more = _draw(absent, chosen.size if others == "equal" else None, seed)
+        chosen = np.sort(np.concatenate([chosen, more]))
+    codes, scale, zero, ids = _voc_codes(path, masks)
+    without = "" if others == "none" else f", {more.size} of them without it"
+    name = f"VOC {cls}: {len(chosen)} images{without} ({split}, drawn with seed {seed})"
     names = tuple(str(i) for i in ids[chosen])
     if fine:
         # Copies of the chosen images, so that the codes of the others can go.
-        quantised = [Quantised(codes[i].copy(), float(scale), float(zero), constant=True) for i in chosen]
+        quantised = [Quantised(codes[i].copy(), scale, zero, constant=True) for i in chosen]
         targets = _one_vs_rest(masks[chosen], number)
         return ImageSet(f"{name}, 129 × 129", quantised, list(targets), names, upsample="align_corners")
-    features = []
-    for i in chosen:
-        rows = np.ones((33 * 33, 257), dtype=np.float32)
-        rows[:, :-1] = (codes[i].reshape(-1, 256) - zero) * scale
-        features.append(rows)
+    features = [_voc_rows(codes[i], scale, zero) for i in chosen]
     targets = _one_vs_rest(coarse[chosen].reshape(len(chosen), -1), number)
     return ImageSet(name, features, list(targets), names)
+
+
+def voc_multiclass(
+    directory: str | os.PathLike[str], split: str = "train", classes: Sequence[str] = VOC_FREQUENT
+) -> ImageSet:
+    """All VOC images with the features of `voc` on a 33 × 33 grid, and several classes at once.
+
+    Parameters
+    ----------
+    directory : path
+        As for `voc`.
+    split : {"train", "val"}
+    classes : sequence of str
+        VOC classes without the background.
+
+    Returns
+    -------
+    ImageSet
+        float32 features as `voc` gives them. Targets are 0 on the background, k on ``classes[k − 1]``, and
+        255 on the pixels of other classes and void.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, truncated, or holds something else; the message names it.
+    ValueError
+        For an unknown class or split.
+    """
+    for cls in classes:
+        _check_choice(cls, "classes", VOC_CLASSES[1:])
+    _check_choice(split, "split", ("train", "val"))
+    path = _voc_file(directory, split)
+    masks = _voc_masks(path)
+    codes, scale, zero, ids = _voc_codes(path, masks)
+    numbers = np.full(256, VOID, dtype=np.uint8)
+    numbers[[0, *map(VOC_CLASSES.index, classes)]] = np.arange(len(classes) + 1)
+    targets = numbers[masks[:, ::4, ::4]].reshape(len(masks), -1)
+    return ImageSet(
+        f"VOC {', '.join(classes)}: {len(masks)} images ({split})",
+        [_voc_rows(image, scale, zero) for image in codes],
+        list(targets),
+        tuple(str(i) for i in ids),
+    )
 
 
 def camvid(
@@ -548,6 +613,36 @@ def check_files(directory: str | os.PathLike[str], camvid: bool = False) -> None
 def _voc_file(directory: str | os.PathLike[str], split: str) -> Path:
     folder = Path(directory) / "voc_animals"
     return (folder if folder.is_dir() else Path(directory)) / f"deeplab_{split}.npz"
+
+
+def _voc_masks(path: Path) -> NDArray[np.uint8]:
+    masks = _load(path, "masks129")
+    if masks.ndim != 3 or masks.shape[1:] != (129, 129) or masks.dtype != np.uint8:
+        raise DataError(
+            f"{path}: masks129 has shape {masks.shape} and dtype {masks.dtype}, expected (n, 129, 129) uint8"
+        )
+    return masks
+
+
+def _voc_codes(
+    path: Path, masks: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], float, float, NDArray[np.str_]]:
+    """Codes of the features, what they mean as scale·(code − zero), and the names of the images."""
+    codes, ids = _load(path, "features"), _load(path, "ids")
+    if codes.shape != (len(masks), 33, 33, 256) or codes.dtype != np.uint8 or ids.shape != (len(masks),):
+        raise DataError(
+            f"{path}: features has shape {codes.shape}, dtype {codes.dtype}, and ids has shape {ids.shape}, "
+            f"expected {(len(masks), 33, 33, 256)} uint8 and {(len(masks),)}"
+        )
+    scale, zero = (float(np.float32(_load(path, name))) for name in ("scale", "zero"))
+    return codes, scale, zero, ids
+
+
+def _voc_rows(codes: NDArray[np.uint8], scale: float, zero: float) -> NDArray[np.float32]:
+    """Features of the pixels of one image, and the constant 1."""
+    rows = np.ones((33 * 33, 257), dtype=np.float32)
+    rows[:, :-1] = (codes.reshape(-1, 256) - np.float32(zero)) * np.float32(scale)
+    return rows
 
 
 def _camvid_folder(directory: str | os.PathLike[str]) -> Path:

@@ -58,7 +58,7 @@ def test_is_what_it_says(step, average, size, inner):
 @pytest.mark.parametrize("accuracy", [0.5, 1e-3])
 def test_a_step_is_as_accurate_as_asked_for(inner, alpha, accuracy):
     pb, start = risk(2), np.array([1.0, -2.0, 0.5, 0.0])
-    solve = proximal_point._by_cuts if inner == "cuts" else proximal_point._by_newton
+    solve = proximal_point.by_cuts if inner == "cuts" else proximal_point._by_newton
     for batch in ([0], [1, 2, 3], range(6)):
         part = pb.batch(batch, start / (1 + 0.05 * alpha), 0.05 + 1 / alpha)
         v, minorant = solve(part, start, accuracy)

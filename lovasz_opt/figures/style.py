@@ -60,6 +60,26 @@ METHODS = {
     "adam": Look("Adam", "stochastic", "#B8860B", (0, (5, 1.5))),
 }
 
+# Training losses and rules, and what the prox is compared with. Dashes and markers tell apart what is alike
+# in grey.
+LOSSES = {
+    "cross-entropy": Look("cross-entropy", "explicit", "#000000", (0, (5, 1.5)), marker="s"),
+    "hinge": Look("hinge", "explicit", "#8C8C8C", (0, (1, 1.2)), marker="v"),
+    "soft Jaccard": Look("soft Jaccard", "explicit", "#B8860B", (0, (3, 1.2, 1, 1.2)), marker="^"),
+    "Lovász hinge": Look("Lovász hinge, subgradient", "dual", "#00684A", marker="o"),
+    "Moreau": Look(
+        "Lovász hinge, Moreau rule (exact prox)", "proximal", "#4C9BD6", (0, (5, 1.5)), marker="D"
+    ),
+    "path": Look("Lovász hinge, Moreau rule (path walk)", "proximal", "#CC79A7", (0, (1, 1.2)), marker="X"),
+    "proximal point": Look(
+        "Lovász hinge, stochastic proximal point", "implicit", "#0072B2", marker="P", width=2.6
+    ),
+    "ssnal": Look("Lovász hinge, certified optimum (ssnal)", "second", "#D55E00", marker="*", width=3.0),
+    "Lovász-Softmax": Look("Lovász-Softmax", "dual", "#37B58A", marker="o"),
+    "in order": Look("pooling in the order of the scores", "explicit", "#8C8C8C", (0, (5, 1.5)), marker="v"),
+    "argsort": Look("one np.argsort", "explicit", "#000000", (0, (1, 1.2))),
+}
+
 #: Contour of the target, and of a segmentation.
 TARGET_COLOR, SEGMENTATION_COLOR = "#F0E442", "#000000"
 

@@ -54,6 +54,10 @@ class LinearHingeRisk(Problem):
     ----------
     n_images, n_pixels, n_features : int
         Images, valid pixels and columns.
+    slices : list of slice
+        Where the pixels of every image are among all valid ones, as `apply` gives their scores.
+    truth : (n_pixels,) ndarray of uint8
+        1 foreground, 0 background.
 
     Raises
     ------
@@ -149,9 +153,9 @@ class LinearHingeRisk(Problem):
         self.shape = (self.n_features,)
         foreground = np.concatenate(masks)
         self._signs = np.where(foreground, 1.0, -1.0)
-        self._codes = foreground.view(np.uint8)
-        self._slices = [slice(int(a), int(b)) for a, b in pairwise(grid.offsets)]
-        self._hinge = LovaszHinge._of_flat(self._codes, grid.offsets)
+        self.truth = foreground.view(np.uint8)
+        self.slices = [slice(int(a), int(b)) for a, b in pairwise(grid.offsets)]
+        self._hinge = LovaszHinge._of_flat(self.truth, grid.offsets)
         self._parent: LinearHingeRisk | None = None
         #: What the mean loss counts for: less than 1 for a part of a larger risk.
         self._share = 1.0
@@ -256,7 +260,7 @@ class LinearHingeRisk(Problem):
 
         def run(start: int, stop: int) -> None:
             hinge_prox_pools_images(
-                scores, self._codes, offsets, step, start, stop, out, pinned, pooled, sizes, counts
+                scores, self.truth, offsets, step, start, stop, out, pinned, pooled, sizes, counts
             )
 
         in_chunks(run, offsets)
@@ -317,7 +321,7 @@ class LinearHingeRisk(Problem):
         if len(s) != self.n_images:
             raise ValueError(f"s holds {len(s)} dual vectors, expected {self.n_images}: one per image")
         g = np.empty(self.n_pixels)
-        for i, (dual, valid, rows) in enumerate(zip(s, self._valid, self._slices, strict=True)):
+        for i, (dual, valid, rows) in enumerate(zip(s, self._valid, self.slices, strict=True)):
             array, _ = as_scores(dual, f"s[{i}]", valid.shape)
             g[rows] = array[valid]
         g *= -self._signs * self._share / self.n_images
@@ -338,7 +342,7 @@ class LinearHingeRisk(Problem):
         """
         positive = self.apply(self._point(v)) > 0
         masks = []
-        for valid, rows in zip(self._valid, self._slices, strict=True):
+        for valid, rows in zip(self._valid, self.slices, strict=True):
             mask = np.zeros(valid.shape, dtype=np.bool_)
             mask[valid] = positive[rows]
             masks.append(mask)
@@ -346,7 +350,7 @@ class LinearHingeRisk(Problem):
 
     def iou(self, v: ArrayLike) -> float:
         positive, truth = self.apply(self._point(v)) > 0, self._signs > 0
-        return float(np.mean([image_iou(positive[rows], truth[rows]) for rows in self._slices]))
+        return float(np.mean([image_iou(positive[rows], truth[rows]) for rows in self.slices]))
 
 
 def _check_image(

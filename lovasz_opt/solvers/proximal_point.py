@@ -124,7 +124,7 @@ def stochastic_proximal_point(
     delta = as_step(accuracy, "accuracy")
     if inner not in ("cuts", "newton"):
         raise ValueError(f"inner is {inner!r}; choose cuts or newton")
-    solve = _by_cuts if inner == "cuts" else _by_newton
+    solve = by_cuts if inner == "cuts" else _by_newton
     averaged, rng = Mean(average), random_generator(seed)
     start = starting_point(pb, x0)
 
@@ -175,7 +175,7 @@ def _near(risk: Problem, v: Float64s, start: Float64s, delta: float) -> float:
     return delta**2 * risk.strong_convexity / 2 * dot(change, change)
 
 
-def _by_cuts(risk: LinearHingeRisk, start: Float64s, delta: float) -> tuple[Float64s, Minorant]:
+def by_cuts(risk: LinearHingeRisk, start: Float64s, delta: float) -> tuple[Float64s, Minorant]:
     """A point near the minimiser, as measured from the start, and the minorant of the loss that tells."""
     cuts = Cuts(risk.strong_convexity, Minorant(0.0, np.zeros_like(start)))
     v, best, value = start, start, np.inf

@@ -10,12 +10,10 @@ import numpy as np
 
 from .. import datasets
 from .._validation import Float64s
-from ..datasets import VOID, ImageSet
+from ..datasets import VOC_FREQUENT, VOID, ImageSet
 from ..problems import ImageProx, LinearHingeRisk, Problem
 from .settings import Settings
 
-#: Those with enough images.
-VOC_CLASSES = ("cat", "cow", "dog", "horse", "person", "sheep")
 CAMVID_CLASSES = ("road", "sky", "building")
 RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 #: γ of the prox of the photograph, times the number of foreground pixels.
@@ -90,7 +88,7 @@ def instances(settings: Settings) -> list[Instance]:
     if settings.data is None:
         return found
     drawn = {"data": settings.data, "images": settings.images, "seed": settings.seed}
-    classes = VOC_CLASSES if settings.full else ("cat",)
+    classes = VOC_FREQUENT if settings.full else ("cat",)
     for cls in classes:
         for l2 in RIDGES if settings.full else (1e-3,):
             found.append(

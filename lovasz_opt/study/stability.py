@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from .._validation import Float64s
+from ..datasets import VOC_FREQUENT
 from ..figures import stability as figure
 from ..grid import Cell, Done, Outcome
 from . import runs
-from .instances import VOC_CLASSES
 from .parts import Report
 from .settings import Settings
 
@@ -81,7 +81,7 @@ def sources(settings: Settings) -> dict[str, dict[str, Any]]:
         photo = {"scale": settings.scale, "tile": settings.tile, "seed": settings.seed}
         return {"tiles of the photograph": {"kind": "tiles", **photo, "l2": 1e-3}}
     drawn = {"data": settings.data, "images": min(settings.images, _IMAGES), "seed": settings.seed}
-    return {f"VOC {cls}": {"kind": "voc", "cls": cls, "l2": 1e-3, **drawn} for cls in VOC_CLASSES}
+    return {f"VOC {cls}": {"kind": "voc", "cls": cls, "l2": 1e-3, **drawn} for cls in VOC_FREQUENT}
 
 
 def _optimum(source: dict[str, Any]) -> Cell:
