@@ -4,14 +4,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= study
+FIGURES ?= figures
 
 FRAMEWORKS := $(addprefix tests/test_,torch.py torch_distributed.py jax.py interop.py native.py matrix.py migration.py unet.py \
   sampling.py import.py docs.py)
 
-.PHONY: study test frameworks verify lint bench docs proofs clean
+.PHONY: study figures test frameworks verify lint bench docs proofs clean
 
 study: $(VENV)/.study
 	$(BIN)/lovasz-opt study --out $(OUT)
+
+# The figures of the paper on one page, $(FIGURES)/report.html; with LOVASZ_OPT_DATA on the real data sets.
+figures: $(VENV)/.study
+	$(BIN)/lovasz-opt figures --out $(FIGURES)
+	$(BIN)/lovasz-opt report --out $(FIGURES)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile
@@ -57,5 +63,5 @@ proofs: $(VENV)/.study
 	$(BIN)/python proofs/rationals.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-frameworks $(OUT) build dist
+	rm -rf $(VENV) $(VENV)-frameworks $(OUT) $(FIGURES) build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

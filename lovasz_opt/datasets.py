@@ -482,6 +482,47 @@ def voc_multiclass(
     )
 
 
+def voc_logits(
+    directory: str | os.PathLike[str], split: str = "val"
+) -> tuple[NDArray[np.float32], NDArray[np.uint8], tuple[str, ...]]:
+    """Logits that the network of `voc` gives to all VOC classes, on its 33 × 33 grid.
+
+    Parameters
+    ----------
+    directory : path
+        As for `voc`. Their arrays: logits (n, 33, 33, 21) uint8, logits_scale, logits_zero, masks129, ids.
+    split : {"train", "val"}
+
+    Returns
+    -------
+    logits : (n, 33, 33, 21) ndarray of float32
+        In the order of `VOC_CLASSES`.
+    masks : (n, 129, 129) ndarray of uint8
+        VOC labels, 255 void; every fourth row and column is on the grid of the logits.
+    ids : tuple of str
+        Names of the images.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, truncated, or holds something else; the message names it.
+    ValueError
+        For an unknown split.
+    """
+    _check_choice(split, "split", ("train", "val"))
+    path = _voc_file(directory, split)
+    masks = _voc_masks(path)
+    codes, ids = _load(path, "logits"), _load(path, "ids")
+    expected = (len(masks), 33, 33, len(VOC_CLASSES))
+    if codes.shape != expected or codes.dtype != np.uint8 or ids.shape != (len(masks),):
+        raise DataError(
+            f"{path}: logits has shape {codes.shape}, dtype {codes.dtype}, and ids has shape {ids.shape}, "
+            f"expected {expected} uint8 and {(len(masks),)}"
+        )
+    scale, zero = (np.float32(_load(path, name)) for name in ("logits_scale", "logits_zero"))
+    return (codes - zero) * scale, masks, tuple(str(name) for name in ids)
+
+
 def camvid(
     directory: str | os.PathLike[str],
     cls: str = "car",

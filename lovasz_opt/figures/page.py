@@ -95,6 +95,24 @@ class Page:
         return [*files, file]
 
 
+def judged(settings: Settings, verdict: Verdict, why: str) -> tuple[Verdict, str]:
+    """A verdict that needs real data, withheld where there are none.
+
+    Parameters
+    ----------
+    settings : Settings
+    verdict, why : str
+        What the numbers say.
+
+    Returns
+    -------
+    verdict, why : str
+    """
+    if settings.data is None:
+        return "not testable here", f"a claim about VOC needs its images; on one photograph, {why}"
+    return verdict, why
+
+
 class Figure(Protocol):
     """A figure of the paper: a module with these names does."""
 

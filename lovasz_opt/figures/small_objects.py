@@ -12,7 +12,7 @@ from .._validation import Float64s, Ints
 from ..grid import Cell, Done
 from . import last_layer, style
 from .last_layer import METHODS, REFERENCE
-from .page import Page, Table, Verdict
+from .page import Page, Table, Verdict, judged
 from .settings import Settings
 from .statistics import mean_and_error
 
@@ -20,7 +20,7 @@ name = "small_objects"
 title = "Small objects"
 
 _BINS = 5
-CLAIM = "The Lovász hinge helps small objects most (v1, section 5; CVPR 2018, sections 4 and 5)."
+CLAIM = "The IoU does not depend on scale, so that optimising it helps small objects most (v1 and CVPR 2018)."
 
 
 def cells(settings: Settings) -> list[Cell]:
@@ -40,7 +40,7 @@ def publish(settings: Settings, done: Done, out: Path) -> Page:
     edges = np.quantile(shares, np.linspace(0, 1, bins + 1))
     bin_of = np.clip(np.searchsorted(edges, shares, side="right") - 1, 0, bins - 1)
     ious = {m: _ious(found, m) for m in METHODS}
-    names = [f"{100 * a:.2g}–{100 * b:.2g} %" for a, b in pairwise(edges)]
+    names = [f"{_percent(a)}–{_percent(b)} %" for a, b in pairwise(edges)]
     rows, gains = [], {}
     for m in METHODS:
         means, gaps = [], []
@@ -67,7 +67,7 @@ def publish(settings: Settings, done: Done, out: Path) -> Page:
         out / f"{name}.csv",
     )  # fmt: skip
     ours = gains["Lovász hinge"][1]
-    verdict, why = _verdict(ours, names)
+    verdict, why = judged(settings, *_verdict(ours, names))
     findings = [
         "Lovász hinge minus cross-entropy, from the smallest to the largest objects: "
         + ", ".join(f"{100 * mean:+.1f} ± {100 * error:.1f}" for mean, error in ours)
@@ -84,6 +84,10 @@ def publish(settings: Settings, done: Done, out: Path) -> Page:
     )
     numbers = {"edges": edges.tolist(), "gain": {m: g[1].tolist() for m, g in gains.items()}}
     return Page(CLAIM, findings, verdict, why, [(picture, caption)], [table], numbers)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
 
 
 def _objects(entry: dict[str, Any]) -> Ints:

@@ -76,6 +76,13 @@ LOSSES = {
     ),
     "ssnal": Look("Lovász hinge, certified optimum (ssnal)", "second", "#D55E00", marker="*", width=3.0),
     "Lovász-Softmax": Look("Lovász-Softmax", "dual", "#37B58A", marker="o"),
+    "Lovász-Softmax, per image": Look(
+        "Lovász-Softmax per image", "proximal", "#D55E00", (0, (3, 1.2, 1, 1.2)), marker="^"
+    ),
+    "Lovász-Softmax, all classes": Look(
+        "Lovász-Softmax, all classes", "dual", "#CC79A7", (0, (1, 1.2)), marker="X"
+    ),
+    "Lovász-Softmax, equibatch": Look("Lovász-Softmax, equibatch", "dual", "#0072B2", marker="D"),
     "in order": Look("pooling in the order of the scores", "explicit", "#8C8C8C", (0, (5, 1.5)), marker="v"),
     "argsort": Look("one np.argsort", "explicit", "#000000", (0, (1, 1.2))),
 }
