@@ -7,7 +7,7 @@ OUT ?= study
 FIGURES ?= figures
 
 FRAMEWORKS := $(addprefix tests/test_,torch.py torch_distributed.py jax.py interop.py native.py matrix.py migration.py unet.py \
-  sampling.py import.py docs.py)
+  sampling.py import.py docs.py gpu.py training.py figure_batches.py figure_end_to_end.py)
 
 .PHONY: study figures test frameworks verify lint bench docs proofs clean
 

@@ -203,7 +203,7 @@ _CLAIMS: tuple[tuple[str, tuple[str, ...], Callable[[Difference], Estimate]], ..
         ("image, best", "image"),
         lambda d: d.image,
     ),
-    ("larger batches raise dataset-mIoU", ("growth",), lambda d: d.dataset),
+    ("larger batches raise dataset-mIoU, with as many images seen", ("growth",), lambda d: d.dataset),
     (
         "the loss per batch instead of per image helps dataset-mIoU more than image-mIoU",
         ("grouping, best", "grouping"),

@@ -92,7 +92,7 @@ def measures(guesses: Sequence[Any], labels: Sequence[Any], n_classes: int) -> d
     --------
     >>> from lovasz_opt.figures.recipes import measures
     >>> measures([[0, 0, 1, 1], [0, 0, 0, 0]], [[0, 0, 1, 1], [0, 0, 0, 1]], 3)
-    {'image': 0.6875, 'dataset': 0.7083333333333333, 'classes': [0.75, 0.6666666666666666, None]}
+    {'image': 0.6875, 'dataset': 0.75, 'classes': [0.8333333333333334, 0.6666666666666666, None]}
     """
     per_image = []
     for guess, truth in zip(guesses, labels, strict=True):
