@@ -231,7 +231,7 @@ def publish(settings: Settings, done: Done, out: Path) -> Page:
         ),
     ]
     words = (
-        f"CamVid, shrunk by {source['scale']}," if source["kind"] == "camvid" else "tiles of one photograph"
+        f"CamVid, shrunk by {source['scale']}" if source["kind"] == "camvid" else "tiles of one photograph"
     )
     why = (
         f"the published numbers need weeks of a GPU and test servers; the analogue here is a U-Net of "
