@@ -12,7 +12,6 @@ from hypothesis.extra import numpy as hnp
 
 import lovasz_opt as lo
 from lovasz_opt import losses
-from lovasz_opt.losses import _images
 from lovasz_opt.reference import brute
 
 
@@ -384,7 +383,7 @@ class TestDerivativeOfTheProx:
 class TestArrays:
     @pytest.mark.parametrize("threads", [1, 2, 5])
     def test_batch_is_loop_bit_for_bit(self, monkeypatch, threads):
-        monkeypatch.setattr(_images.numba, "get_num_threads", lambda: threads)
+        monkeypatch.setattr("numba.get_num_threads", lambda: threads)
         rng = np.random.default_rng(13)
         labels = rng.choice([0, 1, 255], size=(7, 60, 100), p=[0.6, 0.3, 0.1])
         labels[3] = 255

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lovasz_opt import losses
-from lovasz_opt.losses import _images
 
 
 def naive_extension(errors, foreground):
@@ -146,7 +145,7 @@ class TestSoftmax:
     @pytest.mark.parametrize("threads", [1, 2, 5])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_batch_is_loop_bit_for_bit(self, monkeypatch, dtype, threads):
-        monkeypatch.setattr(_images.numba, "get_num_threads", lambda: threads)
+        monkeypatch.setattr("numba.get_num_threads", lambda: threads)
         probas, labels = random_batch(np.random.default_rng(3), shape=(3, 4, 50, 70))
         probas = probas.astype(dtype)
         for from_logits in (False, True):
@@ -160,7 +159,7 @@ class TestSoftmax:
             if not from_logits:
                 np.testing.assert_array_equal(gradient, np.concatenate([g for _, g in alone]) / dtype(3))
         loss, gradient = losses.lovasz_softmax_and_gradient(probas, labels, ignore=255)
-        monkeypatch.setattr(_images.numba, "get_num_threads", lambda: 1)
+        monkeypatch.setattr("numba.get_num_threads", lambda: 1)
         serial = losses.lovasz_softmax_and_gradient(probas, labels, ignore=255)
         assert loss == serial[0]
         np.testing.assert_array_equal(gradient, serial[1])

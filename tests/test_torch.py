@@ -1,5 +1,9 @@
 """The PyTorch adapter: the same numbers as the core, under every transformation of PyTorch."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -531,3 +535,20 @@ def test_modules_say_what_they_are():
         "MoreauLovaszHingeLoss(gamma=2, per_image=True, ignore_index=255, reduction='mean')"
     )
     assert "classes='present'" in repr(lt.LovaszSoftmaxLoss())
+
+
+@pytest.mark.parametrize("call", ["lovasz_hinge", "lovasz_softmax"])
+def test_a_loss_leaves_the_number_of_threads_of_pytorch_alone(call):
+    code = f"""
+import torch
+torch.set_num_threads(1)
+before = torch.get_num_threads()
+from lovasz_opt.torch import {call}
+{call}(torch.rand(2, 2, 3, 4), torch.ones({"2, 2, 3, 4" if call == "lovasz_hinge" else "2, 3, 4"}))
+print(before, torch.get_num_threads())
+"""
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
+    assert result.stdout.strip() == "1 1", result.stderr

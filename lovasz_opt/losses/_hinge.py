@@ -7,10 +7,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
-import numba
 import numpy as np
 
 from .._solution import ProxSolution
+from .._threads import thread_count
 from .._validation import Float64s, Floats, Ints, as_step, as_weights
 from ..extension import METHODS, LovaszExtension, Method
 from ..kernels.hinge import hinge_images, hinge_prox_images
@@ -507,7 +507,7 @@ class LovaszHinge:
                 gradient,
             )
 
-        threads = numba.get_num_threads()
+        threads = thread_count()
         if self._weights is not None or self.n_images >= threads:
             in_chunks(run, offsets)
             return values, gradient

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._threads import thread_count
 from .._validation import Floats, Ints, as_scores
 
 Codes = NDArray[np.uint8]
@@ -281,7 +281,7 @@ def in_chunks(task: Callable[[int, int], None], costs: Ints) -> None:
         Pixels of the items before each one, and of all.
     """
     items, total = len(costs) - 1, int(costs[-1])
-    workers = min(items, numba.get_num_threads())
+    workers = min(items, thread_count())
     if workers < 2 or total < _SERIAL_PIXELS:
         task(0, items)
         return
