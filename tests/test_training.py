@@ -16,7 +16,7 @@ from scipy.io import savemat  # noqa: E402
 from typer.testing import CliRunner  # noqa: E402
 
 import lovasz_opt.torch as lt  # noqa: E402
-from lovasz_opt.datasets import VOC_CLASSES, VOID, DataError  # noqa: E402
+from lovasz_opt.datasets import VOC_CLASSES, VOID, DataError, MissingExtra  # noqa: E402
 from lovasz_opt.losses import iou  # noqa: E402
 from lovasz_opt.training import __main__ as command  # noqa: E402
 from lovasz_opt.training import crops, data, losses, metrics, networks  # noqa: E402
@@ -117,6 +117,56 @@ def test_damaged_data_are_named(voc):
         data.voc(voc, "trainval")
     with pytest.raises(ValueError, match="split is 'test'; choose train, val, trainval"):
         data.voc(voc, "test")
+
+
+@pytest.fixture
+def street(tmp_path):
+    """CamVid, two images."""
+    (tmp_path / "val").mkdir()
+    for k in range(2):
+        Image.fromarray(scene(k)[0]).save(tmp_path / "val" / f"s{k}.jpg")
+    np.savez(tmp_path / "val_masks.npz", masks=np.stack([scene(k)[1] for k in range(2)]), names=["s0", "s1"])
+    return tmp_path
+
+
+def test_camvid(street):
+    found = data.camvid(street, "val")
+    assert found.images.shape == (2, 3, 10, 14)
+    assert len(found.classes) == 11
+    assert found.names == ("s0", "s1")
+    whole = data.camvid(street, "val", scale=1)
+    assert (whole.masks[1] == scene(1)[1]).all()
+    with pytest.raises(ValueError, match="scale is 0"):
+        data.camvid(street, "val", scale=0)
+
+
+def test_damaged_camvid_is_named(street):
+    masks = np.stack([scene(k)[1] for k in range(2)])
+    with pytest.raises(DataError, match=r"train_masks\.npz: no such file"):
+        data.camvid(street, "train")
+    for labels, message in (
+        (masks[:, :10], r"val_masks\.npz: the mask is \(10, 28\) pixels, .*s0\.jpg \(20, 28\)"),
+        (masks + 20, r"val_masks\.npz: holds the label 22"),
+        (masks[:1], r"val_masks\.npz: masks has shape \(1, 20, 28\)"),
+        (masks[:0], "holds no image"),
+    ):
+        names = ["s0", "s1"][: len(labels) or 0] if message == "holds no image" else ["s0", "s1"]
+        np.savez(street / "val_masks.npz", masks=labels, names=names)
+        with pytest.raises(DataError, match=message):
+            data.camvid(street, "val")
+    np.savez(street / "val_masks.npz", masks=masks, names=["s0", "s1"])
+    (street / "val" / "s1.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"s1\.jpg: damaged"):
+        data.camvid(street, "val")
+    (street / "val_masks.npz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"val_masks\.npz: damaged"):
+        data.camvid(street, "val")
+
+
+def test_missing_pillow_is_named_with_what_to_install(street, monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(MissingExtra, match=r"lovasz-opt\[training\]"):
+        data.camvid(street, "val")
 
 
 @pytest.mark.data
@@ -294,25 +344,32 @@ def same(first, second):
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "lovasz-softmax", "moreau"])
 def test_a_resumed_run_ends_where_an_uninterrupted_one_does(loss, tmp_path):
-    # Adam would make large differences of what rounding leaves of a gradient that is 0.
-    plan = Plan(**{**vars(PLAN), "optimiser": "sgd", "rate": 0.03})
-    whole, lines = trained(plan, loss)
+    whole, lines = trained(PLAN, loss)
 
     def stop(line):
         if line["epoch"] == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(plan, loss, out=tmp_path, tell=stop)
+        trained(PLAN, loss, out=tmp_path, tell=stop)
     assert len(load_checkpoint(tmp_path / "checkpoint.pt")["lines"]) == 2
-    resumed, more = trained(plan, loss, out=tmp_path, resume=True)
+    resumed, more = trained(PLAN, loss, out=tmp_path, resume=True)
     assert same(whole, resumed)
-    assert [line["loss"] for line in more] == pytest.approx([line["loss"] for line in lines], rel=1e-5)
+    assert [line["loss"] for line in more] == [line["loss"] for line in lines]
     with (tmp_path / "log.csv").open() as stream:
         rows = list(csv.reader(stream))
     assert [row[0] for row in rows] == ["epoch", "1", "2", "3"]
-    with pytest.raises(ValueError, match=r"trained with optimiser = sgd, not adam"):
-        trained(Plan(**{**vars(plan), "optimiser": "adam"}), loss, out=tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"trained with optimiser = adam, not sgd"):
+        trained(Plan(**{**vars(PLAN), "optimiser": "sgd"}), loss, out=tmp_path, resume=True)
+    with pytest.raises(ValueError, match=r"trained with gammas = \[256.0, 1.0\], not \[8.0, 2.0\]"):
+        train(
+            networks.UNet(3, width=4), losses.ClassLoss(loss, gammas=(8.0, 2.0)), images(), images(2), PLAN,
+            out=tmp_path, resume=True,
+        )  # fmt: skip
+    with pytest.raises(ValueError, match=r"checkpoint.pt is of another network"):
+        train(
+            networks.UNet(3, 8), losses.ClassLoss(loss), images(), images(2), PLAN, out=tmp_path, resume=True
+        )
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
@@ -333,6 +390,8 @@ def test_training_lowers_every_loss(loss):
     assert lines[-1]["image_miou"] > lines[0]["image_miou"]
 
 
+# Another test of the same process may have loaded JAX, which warns of the processes that read images.
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")
 def test_options_of_the_loop():
     first, _ = trained()
     again, _ = trained()
@@ -350,27 +409,65 @@ def test_options_of_the_loop():
             Plan(**{**vars(PLAN), **wrong})
 
 
+def test_last_batches():
+    def steps(images, batch, processes=1):
+        return Plan(batch=batch).steps(images, processes)
+
+    assert [steps(n, 4) for n in (1, 3, 4, 5, 6, 8)] == [1, 1, 1, 1, 2, 2]
+    assert [steps(n, 8, processes=2) for n in (8, 11, 12)] == [1, 1, 2]
+    assert steps(5, 1) == 5
+
+    class Normalised(torch.nn.Module):
+        """Refuses a single image, as the networks of torchvision do."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.norm = torch.nn.Conv2d(3, 3, 1), torch.nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            x = self.first(x)
+            return x + self.norm(x.mean((2, 3), keepdim=True))
+
+    train(
+        Normalised(),
+        losses.ClassLoss("cross-entropy"),
+        images(5),
+        images(2),
+        Plan(**{**vars(PLAN), "batch": 4}),
+    )
+
+
+def two_at_once(loss):
+    """Seven images in batches of three: the processes have two and one of each, and one is left over."""
+    torch.manual_seed(1)
+    network = networks.UNet(3, width=4)
+    plan = Plan(epochs=2, batch=3, rate=3e-3, height=16, width=16, seed=5, optimiser="sgd")
+    lines = train(network, losses.ClassLoss(loss, steps=4), images(7), images(3), plan)
+    return network.state_dict(), lines
+
+
 def work(rank, store, out):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    network, lines = trained(PLAN_OF_TWO)
-    torch.save({"network": network.state_dict(), "loss": lines[-1]["loss"]}, f"{out}/{rank}.pt")
+    found = {loss: two_at_once(loss) for loss in losses.NAMES}
+    with pytest.raises(ValueError, match="batch is 8 of 1 images, fewer than the 2 processes"):
+        train(networks.UNet(3, width=4), losses.ClassLoss("cross-entropy"), images(1), None, Plan())
+    torch.save(found, f"{out}/{rank}.pt")
     dist.barrier()
     # Not an orderly end: see test_torch_distributed.py.
     os._exit(0)
 
 
-PLAN_OF_TWO = Plan(epochs=2, batch=3, rate=3e-3, height=16, width=16, seed=5, optimiser="sgd")
-
-
 def test_two_processes_train_as_one(tmp_path):
     torch.multiprocessing.spawn(work, (str(tmp_path / "store"), str(tmp_path)), 2)
-    alone, lines = trained(PLAN_OF_TWO)
-    for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt")
-        for key, tensor in alone.state_dict().items():
-            torch.testing.assert_close(found["network"][key], tensor, rtol=1e-4, atol=1e-6)
-        assert found["loss"] == pytest.approx(lines[-1]["loss"], rel=1e-5)
+    found = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    for loss in losses.NAMES:
+        alone, lines = two_at_once(loss)
+        for weights, others in (part[loss] for part in found):
+            torch.testing.assert_close(weights, alone, rtol=1e-4, atol=1e-6)
+            for line, other in zip(lines, others, strict=True):
+                assert line["loss"] == pytest.approx(other["loss"], rel=1e-5)
+                assert line["classes"] == pytest.approx(other["classes"], abs=0.01)
 
 
 def call(*arguments):
@@ -381,13 +478,23 @@ def call(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
+def damaged(out):
+    """A checkpoint without its first weights."""
+    stored = load_checkpoint(out / "checkpoint.pt")
+    stored["network"].popitem(last=False)
+    torch.save(stored, out / "part.pt")
+    return out / "part.pt"
+
+
 def test_the_command(voc, tmp_path):
     out = tmp_path / "out"
     small = ("--size", 16, 16, "--workers", 0, "--batch", 2, "--device", "cpu")
     result = call("--data", voc, "--dataset", "voc-sbd", "--epochs", 2, "--out", out, *small)
     assert result.exit_code == 0, result.output
     assert "VOC 2012 train and SBD: 4 images; VOC 2012 val: 1 images" in result.output
-    summary = json.loads((out / "summary.json").read_text())
+    # What is not defined is null, and no number that other programs cannot read.
+    summary = json.loads((out / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert None in summary["classes"].values()
     assert len(summary["epochs"]) == 2
     assert list(summary["classes"]) == list(VOC_CLASSES)
     assert summary["options"]["dataset"] == "voc-sbd"
@@ -396,6 +503,11 @@ def test_the_command(voc, tmp_path):
         "--out", tmp_path / "tuned", *small,
     )  # fmt: skip
     assert tuned.exit_code == 0, tuned.output
+    other = call(
+        "--data", voc, "--dataset", "voc-sbd", "--init", damaged(out), "--out", tmp_path / "other", *small
+    )
+    assert other.exit_code == 2
+    assert "part.pt is of another network" in other.output
     again = call("--data", voc, "--dataset", "voc-sbd", "--epochs", 2, "--out", out, "--resume", *small)
     assert again.exit_code == 0
     assert "epoch" not in again.output.replace("epochs", "")

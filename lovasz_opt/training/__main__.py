@@ -19,7 +19,7 @@ import typer
 from ..datasets import DataError
 from ..versions import versions
 from . import data, losses, networks
-from .loop import COLUMNS, Plan, Processes, load_checkpoint, train
+from .loop import COLUMNS, Plan, Processes, load_checkpoint, start_from, train
 
 
 class _Datasets(StrEnum):
@@ -101,8 +101,8 @@ def run(
         torch.manual_seed(seed)
         network = networks.network(model, len(images.classes), pretrained)
         if init is not None:
-            network.load_state_dict(load_checkpoint(init)["network"])
-        steps = epochs * -(-len(images) // batch)
+            start_from(load_checkpoint(init), {"network": network}, init)
+        steps = epochs * plan.steps(len(images), Processes().size)
         criterion = losses.ClassLoss(loss, weight, gammas, steps)
         if first:
             out.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,8 @@ def run(
 
 
 def _tell(line: dict[str, Any]) -> None:
-    typer.echo("  ".join(f"{name} {line[name]:.4g}" for name in COLUMNS))
+    values = {name: "none" if line[name] is None else f"{line[name]:.4g}" for name in COLUMNS}
+    typer.echo("  ".join(f"{name} {value}" for name, value in values.items()))
 
 
 def main() -> None:

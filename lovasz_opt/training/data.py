@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets import CAMVID_CLASSES, VOC_CLASSES, VOID, DataError
+from ..datasets import CAMVID_CLASSES, VOC_CLASSES, VOID, DataError, MissingExtra
 
 Bytes = NDArray[np.uint8]
 Folder = str | os.PathLike[str]
@@ -88,6 +88,8 @@ def camvid(directory: Folder, split: str, scale: int = 2) -> Images:
     -------
     Images
     """
+    if scale < 1 or scale != int(scale):
+        raise ValueError(f"scale is {scale}; it must be a whole number ≥ 1")
     source = camvid_source(directory, split)
     if not len(source):
         raise DataError(f"{directory}: CamVid's {split} holds no image")
@@ -205,8 +207,7 @@ def _fetch_sbd(folder: Path, known: Any) -> None:
 
 def resized(image: Bytes, mask: Bytes, height: int, width: int) -> tuple[Bytes, Bytes]:
     """An image by smooth interpolation and its labels by picking, at another size."""
-    from PIL import Image
-
+    Image = _pillow()
     if mask.shape == (height, width):
         return image, mask
     picture = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
@@ -244,16 +245,23 @@ def _listed(file: Path) -> tuple[str, ...]:
 
 
 def _open(file: Path) -> Any:
-    from PIL import Image, UnidentifiedImageError
-
+    Image = _pillow()
     try:
         picture = Image.open(file)
         picture.load()
     except FileNotFoundError:
         raise DataError(f"{file}: no such file; the data set needs it") from None
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+    except (OSError, SyntaxError) as error:
         raise DataError(f"{file}: damaged or no image ({error}); copy it again") from None
     return picture
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtra("images are read with Pillow: pip install 'lovasz-opt[training]'") from None
+    return Image
 
 
 def _picture(file: Path) -> Bytes:

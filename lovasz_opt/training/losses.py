@@ -30,13 +30,13 @@ NAMES = (
 
 
 class ClassLoss(nn.Module):
-    """A loss of (B, C, H, W) scores and (B, H, W) labels.
+    """A loss of (B, C, H, W) scores and (B, H, W) labels: that of the joint batch, if processes share one.
 
     Parameters
     ----------
     name : str
-        Of `NAMES`. "lovasz-softmax" is of the whole batch, over all processes if there are several;
-        "lovasz-hinge" and "moreau" take every class of every image against the rest.
+        Of `NAMES`. "lovasz-softmax" is of the whole batch; "lovasz-hinge" and "moreau" take every class of
+        every image against the rest.
     weight : float
         Of the Lovász-Softmax in the mixture; cross-entropy has the rest.
     gammas : (float, float)
@@ -62,7 +62,7 @@ class ClassLoss(nn.Module):
             raise ValueError(f"loss is {name!r}; choose {', '.join(NAMES)}")
         if not 0 <= weight <= 1:
             raise ValueError(f"weight is {weight}; it must be between 0 and 1")
-        self.name, self.weight = name, weight
+        self.name, self.weight, self.gammas = name, weight, gammas
         self.envelope = MoreauLovaszHingeLoss(gammas[0], ignore_index=VOID) if name == "moreau" else None
         self.schedule = None if self.envelope is None else GammaSchedule(self.envelope, gammas[1], steps)
 
@@ -94,17 +94,19 @@ class ClassLoss(nn.Module):
 def _cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
     """Mean over the valid pixels of the batch; 0 where there are none."""
     total = functional.cross_entropy(scores, labels, ignore_index=VOID, reduction="sum")
-    return total / (labels != VOID).sum().clamp(min=1)
+    return _joint(total) / _joint((labels != VOID).sum()).clamp(min=1)
 
 
 def _of_batch(scores: Tensor, labels: Tensor) -> Tensor:
-    if dist.is_available() and dist.is_initialized():
+    if _together():
         return data_parallel_lovasz_softmax(scores, labels, ignore=VOID, from_logits=True)
     return lovasz_softmax(scores, labels, ignore=VOID, from_logits=True)
 
 
 def _by_image(scores: Tensor, labels: Tensor) -> Tensor:
-    return lovasz_softmax(scores, labels, per_image=True, ignore=VOID, from_logits=True)
+    return _mean_of_images(
+        lovasz_softmax(scores, labels, per_image=True, ignore=VOID, from_logits=True), scores
+    )
 
 
 def _soft_jaccard(scores: Tensor, labels: Tensor) -> Tensor:
@@ -113,9 +115,9 @@ def _soft_jaccard(scores: Tensor, labels: Tensor) -> Tensor:
     truth = functional.one_hot(torch.where(valid, labels, 0), scores.shape[1]).movedim(-1, 1)
     truth, probas = truth * valid[:, None], scores.softmax(1) * valid[:, None]
     axes = (0, *range(2, scores.ndim))
-    both = (probas * truth).sum(axes)
-    union = probas.sum(axes) + truth.sum(axes) - both
-    shown = truth.sum(axes) > 0
+    both, pixels = _joint((probas * truth).sum(axes)), _joint(truth.sum(axes))
+    union = _joint(probas.sum(axes)) + pixels - both
+    shown = pixels > 0
     return ((1 - both / union.clamp(min=1e-7)) * shown).sum() / shown.sum().clamp(min=1)
 
 
@@ -124,4 +126,23 @@ def _one_against_rest(scores: Tensor, labels: Tensor, loss: Callable[[Tensor, Te
     numbers = torch.arange(scores.shape[1], device=labels.device)[:, None, None]
     truth = (labels[:, None] == numbers).to(labels.dtype)
     truth = torch.where(labels[:, None] == VOID, VOID, truth)
-    return loss(scores.flatten(0, 1), truth.flatten(0, 1))
+    return _mean_of_images(loss(scores.flatten(0, 1), truth.flatten(0, 1)), scores)
+
+
+def _mean_of_images(mean: Tensor, scores: Tensor) -> Tensor:
+    """The mean over all processes, which may have different numbers of images, of a mean over images."""
+    images = torch.tensor(len(scores), device=scores.device)
+    return _joint(len(scores) * mean) / _joint(images)
+
+
+def _joint(part: Tensor) -> Tensor:
+    """The sum over all processes; gradients of parameters are to be averaged over them afterwards."""
+    if not _together():
+        return part
+    total = part.detach().clone()
+    dist.all_reduce(total)
+    return total + dist.get_world_size() * (part - part.detach())
+
+
+def _together() -> bool:
+    return dist.is_available() and dist.is_initialized()
