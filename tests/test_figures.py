@@ -15,7 +15,7 @@ from lovasz_opt import grid
 from lovasz_opt.cli import app
 from lovasz_opt.datasets import DataError
 from lovasz_opt.figures import catalogue, last_layer, report, small_objects, speed, style
-from lovasz_opt.figures.page import Page
+from lovasz_opt.figures.page import Page, judged
 from lovasz_opt.figures.settings import Settings
 
 MINE = ["last_layer", "speed", "small_objects"]
@@ -120,6 +120,15 @@ def test_the_verdict_on_small_objects_follows_the_numbers():
     assert small_objects._verdict(np.array([[0.05, 0.01], [0.0, 0.01]]), names)[0] == "confirmed"
     assert small_objects._verdict(np.array([[0.01, 0.01], [0.0, 0.01]]), names)[0] == "partly confirmed"
     assert small_objects._verdict(np.array([[0.0, 0.01], [0.05, 0.01]]), names)[0] == "refuted"
+
+
+def test_verdicts_need_real_data_and_seeds():
+    given = ("confirmed", "so it is")
+    assert judged(Settings.of(data="somewhere"), *given) == given
+    assert judged(Settings.of(), *given)[0] == "not testable here"
+    verdict, why = judged(Settings.of(quick=True, data="somewhere"), *given)
+    assert verdict == "not testable here"
+    assert "at least 3 seeds; with 1, so it is" in why
 
 
 def summary(epochs, decades):

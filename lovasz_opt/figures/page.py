@@ -12,6 +12,9 @@ from typing import Any, Literal, Protocol
 from ..grid import Cell, Done
 from .settings import Settings
 
+#: Fewer have no standard error to judge by.
+_SEEDS = 3
+
 Verdict = Literal["confirmed", "partly confirmed", "refuted", "not testable here"]
 
 
@@ -96,7 +99,7 @@ class Page:
 
 
 def judged(settings: Settings, verdict: Verdict, why: str) -> tuple[Verdict, str]:
-    """A verdict that needs real data, withheld where there are none.
+    """A verdict that needs real data and several seeds, withheld where there are none.
 
     Parameters
     ----------
@@ -110,6 +113,8 @@ def judged(settings: Settings, verdict: Verdict, why: str) -> tuple[Verdict, str
     """
     if settings.data is None:
         return "not testable here", f"a claim about VOC needs its images; on one photograph, {why}"
+    if settings.seeds < _SEEDS:
+        return "not testable here", f"a mean needs at least {_SEEDS} seeds; with {settings.seeds}, {why}"
     return verdict, why
 
 
