@@ -85,6 +85,12 @@ LOSSES = {
     "Lovász-Softmax, equibatch": Look("Lovász-Softmax, equibatch", "dual", "#0072B2", marker="D"),
     "in order": Look("pooling in the order of the scores", "explicit", "#8C8C8C", (0, (5, 1.5)), marker="v"),
     "argsort": Look("one np.argsort", "explicit", "#000000", (0, (1, 1.2))),
+    "mixture": Look(
+        "half cross-entropy, half Lovász-Softmax", "second", "#6A3D9A", (0, (1, 1.2)), marker="D"
+    ),
+    "fine-tuned": Look(
+        "cross-entropy, then Lovász-Softmax", "proximal", "#56B4E9", (0, (6, 1.2, 1, 1.2, 1, 1.2)), marker="X"
+    ),
 }
 
 #: Contour of the target, and of a segmentation.
