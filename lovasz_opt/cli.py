@@ -45,6 +45,14 @@ class _Backend(StrEnum):
     dask = "dask"
 
 
+_Jobs = Annotated[
+    int | None, typer.Option(min=1, help="Processes; by default one for each core.", show_default=False)
+]
+_BackendOption = Annotated[
+    _Backend, typer.Option(help="Of joblib; dask uses DASK_SCHEDULER_ADDRESS or a local cluster.")
+]
+
+
 @app.command()
 def study(
     out: Annotated[
@@ -63,12 +71,8 @@ def study(
         Path | None,
         typer.Option(help="Directory with deeplab_train.npz and deeplab_val.npz: adds VOC cats."),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default one for each core.", show_default=False)
-    ] = None,
-    backend: Annotated[
-        _Backend, typer.Option(help="Of joblib; dask uses DASK_SCHEDULER_ADDRESS or a local cluster.")
-    ] = _Backend.loky,
+    jobs: _Jobs = None,
+    backend: _BackendOption = _Backend.loky,
 ) -> None:
     """Compare proximal methods with subgradient descent, with certified gaps.
 
@@ -127,12 +131,8 @@ def figures(
             help="Directory with voc_animals and camvid; without it, images that packages ship.",
         ),
     ] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes; by default one for each core.", show_default=False)
-    ] = None,
-    backend: Annotated[
-        _Backend, typer.Option(help="Of joblib; dask uses DASK_SCHEDULER_ADDRESS or a local cluster.")
-    ] = _Backend.loky,
+    jobs: _Jobs = None,
+    backend: _BackendOption = _Backend.loky,
 ) -> None:
     """Make the figures of the paper again: pictures, numbers and a verdict on every claim.
 

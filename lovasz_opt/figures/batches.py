@@ -14,8 +14,8 @@ import numpy as np
 from ..datasets import CAMVID_CLASSES, VOC_FREQUENT
 from ..grid import Cell, Done, Outcome
 from . import batches_drawing, linear_softmax
-from .batches_differences import FEWEST_SEEDS, Claim, Difference, Scores, by_batch, claims, differences
-from .page import Page, Table, Verdict, judged
+from .batches_differences import Claim, Difference, Scores, by_batch, claims, differences
+from .page import FEWEST_SEEDS, Page, Table, Verdict, judged
 from .recipes import Recipe
 from .settings import Settings
 from .statistics import mean_and_error

@@ -9,15 +9,13 @@ from typing import Any, Literal
 import numpy as np
 
 from .._validation import Float64s
+from .page import FEWEST_SEEDS
 from .statistics import mean_and_error
 
 #: By seed: what a run measured, with image and dataset, and held, the score on images held out (or None).
 Runs = Mapping[int, Mapping[str, Any]]
 #: Of every family and batch that is done.
 Scores = Mapping[tuple[str, int], Runs]
-
-#: Fewer seeds say nothing about their spread.
-FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .. import solvers
 from .._validation import Float64s
 from ..grid import Cell, Done, Outcome
 from ..problems import LinearHingeRisk
-from . import style, training
+from . import linear_models, style
 from .page import Page, Table, Verdict, judged
 from .settings import Settings
 from .statistics import Difference, mean_and_error, paired
@@ -45,7 +45,7 @@ METHODS: dict[str, dict[str, Sequence[float]]] = {
 }
 REFERENCE = "cross-entropy"
 IOU = "image IoU"
-COLUMNS = (*training.LOSSES, IOU)
+COLUMNS = (*linear_models.LOSSES, IOU)
 CLAIM = (
     "Trained with the Lovász hinge, a network's last layer has a higher IoU on images it has not seen than "
     "trained with cross-entropy or the hinge, and each loss is lowest where it was trained with (v1 and "
@@ -68,7 +68,7 @@ def cells(settings: Settings) -> list[Cell]:
             },
             f"last layer: {problem}, {method}",
         )
-        for problem, source in training.problems(settings).items()
+        for problem, source in linear_models.problems(settings).items()
         for method in METHODS
     ]
 
@@ -79,7 +79,7 @@ def run(source: dict[str, Any], method: str, seeds: list[int], epochs: int, thin
     Parameters
     ----------
     source : dict
-        Of `training.problems`.
+        Of `linear_models.problems`.
     method : str
         Of `METHODS`.
     seeds : list of int
@@ -101,15 +101,15 @@ def run(source: dict[str, Any], method: str, seeds: list[int], epochs: int, thin
     grid = [dict(zip(options, values, strict=True)) for values in product(*options.values())]
     held_out = np.zeros((min(_SPLITS, len(seeds)), len(grid)))
     for row, seed in zip(held_out, seeds, strict=False):
-        images = training.deal(source, seed)
+        images = linear_models.deal(source, seed)
         fit, held = images.fit.risk(_RIDGE), images.held.risk(_RIDGE)
-        row[:] = [training.image_ious(held, _train(fit, method, given, seed)).mean() for given in grid]
+        row[:] = [linear_models.image_ious(held, _train(fit, method, given, seed)).mean() for given in grid]
     means = held_out.mean(axis=0).tolist()
     tried = [{**given, "iou": mean} for given, mean in zip(grid, means, strict=True)]
     chosen = grid[int(np.argmax(means))]
     results = []
     for seed in seeds:
-        images = training.deal(source, seed)
+        images = linear_models.deal(source, seed)
         train, val = images.train.risk(_RIDGE), images.val.risk(_RIDGE)
         v = _train(train, method, chosen, seed)
         results.append({"seed": seed, "train": _evaluation(train, v), "val": _evaluation(val, v)})
@@ -134,20 +134,22 @@ def _train(risk: LinearHingeRisk, method: str, given: dict[str, float], seed: in
         )
         return last
     options = (given["gamma"],) if "gamma" in given else ()
-    rule, batch = training.RULES[method](*options), int(given.get("batch", 1))
+    rule, batch = linear_models.RULES[method](*options), int(given.get("batch", 1))
     steps = epochs * -(-risk.n_images // batch)
-    *_, (_, v) = training.iterates(risk, rule, training.Adam(given["rate"], steps), epochs, seed, batch)
+    *_, (_, v) = linear_models.iterates(
+        risk, rule, linear_models.Adam(given["rate"], steps), epochs, seed, batch
+    )
     return v
 
 
 def _evaluation(risk: LinearHingeRisk, v: Float64s) -> dict[str, Any]:
     """Mean losses, the IoU of every image, and how many pixels its object has."""
-    ious = training.image_ious(risk, v)
+    ious = linear_models.image_ious(risk, v)
     return {
-        **training.mean_losses(risk, v),
+        **linear_models.mean_losses(risk, v),
         IOU: float(ious.mean()),
         "ious": ious.tolist(),
-        "areas": training.areas(risk).tolist(),
+        "areas": linear_models.areas(risk).tolist(),
         "pixels": [rows.stop - rows.start for rows in risk.slices],
     }
 
@@ -335,7 +337,7 @@ def _untuned(found: Results) -> str:
 def _diagonal(matrix: list[list[Any]]) -> str:
     """For which losses training with it gives the lowest value on validation images."""
     own = []
-    for k, loss in enumerate(training.LOSSES, start=2):
+    for k, loss in enumerate(linear_models.LOSSES, start=2):
         rows = [row for row in matrix if row[1] == "val"]
         lowest = min(rows, key=lambda row: row[k])
         own.append((loss, lowest[0]))

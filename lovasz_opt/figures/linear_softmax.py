@@ -15,8 +15,8 @@ from .._validation import Bools, Floats, Ints
 from ..datasets import VOC_FREQUENT, VOID, ImageSet
 from ..losses import cross_entropy_and_gradient, lovasz_softmax_and_gradient
 from ..sampling import class_presence
+from .linear_models import Adam
 from .recipes import Recipe, measures
-from .training import Adam
 
 Float32s = NDArray[np.float32]
 

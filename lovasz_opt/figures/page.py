@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 from ..grid import Cell, Done
 from .settings import Settings
 
-#: Fewer have no standard error to judge by.
-_SEEDS = 3
+#: Fewer seeds say nothing about their spread.
+FEWEST_SEEDS = 3
 
 Verdict = Literal["confirmed", "partly confirmed", "refuted", "not testable here"]
 
@@ -113,8 +113,11 @@ def judged(settings: Settings, verdict: Verdict, why: str) -> tuple[Verdict, str
     """
     if settings.data is None:
         return "not testable here", f"a claim about VOC needs its images; on one photograph, {why}"
-    if settings.seeds < _SEEDS:
-        return "not testable here", f"a mean needs at least {_SEEDS} seeds; with {settings.seeds}, {why}"
+    if settings.seeds < FEWEST_SEEDS:
+        return (
+            "not testable here",
+            f"a mean needs at least {FEWEST_SEEDS} seeds; with {settings.seeds}, {why}",
+        )
     return verdict, why
 
 

@@ -14,7 +14,7 @@ from .._validation import Float64s
 from ..grid import Cell, Done, Outcome
 from ..problems import LinearHingeRisk
 from ..solvers.proximal_point import by_cuts
-from . import style, training
+from . import linear_models, style
 from .page import Page, Table, Verdict, judged
 from .settings import Settings
 
@@ -75,7 +75,7 @@ def cells(settings: Settings) -> list[Cell]:
             },
             f"speed: {problem}, {method}",
         )
-        for problem, source in training.problems(settings).items()
+        for problem, source in linear_models.problems(settings).items()
         for method, gamma in variants
         for seed in settings.all_seeds
     ]
@@ -87,7 +87,7 @@ def run(source: dict[str, Any], method: str, gamma: float, seed: int, epochs: in
     Parameters
     ----------
     source : dict
-        Of `training.problems`.
+        Of `linear_models.problems`.
     method : str
         Of `METHODS`.
     gamma : float
@@ -100,7 +100,7 @@ def run(source: dict[str, Any], method: str, gamma: float, seed: int, epochs: in
         seen: images; and for every step size the IoU there, and the objective after the last epoch (None
         where it is not finite).
     """
-    images = training.deal(source, seed, fine=False)
+    images = linear_models.deal(source, seed, fine=False)
     train, val = images.train.risk(1e-6), images.val.risk(1e-6)
     seen = sorted({*(2**k for k in range(20) if 2**k <= train.n_images), *_epoch_ends(train, epochs)})
     ious, objectives = [], []
@@ -108,7 +108,7 @@ def run(source: dict[str, Any], method: str, gamma: float, seed: int, epochs: in
         found = []
         for k, v in _iterates(train, method, gamma, step, seed, epochs):
             if k in seen:
-                found.append(float(training.image_ious(val, v).mean()))
+                found.append(float(linear_models.image_ious(val, v).mean()))
         ious.append(found)
         objectives.append(_objective(train, v))
     return Outcome(measures={"seen": seen, "iou": ious, "objective": objectives})
@@ -132,13 +132,13 @@ def _iterates(
     if kind == "implicit":
         yield from _implicit(risk, step, seed, epochs)
         return
-    rule = training.RULES[method](gamma) if gamma else training.RULES["Lovász hinge"]()
-    optimiser = training.Adam(step) if kind == "adam" else training.Momentum(step)
-    yield from training.iterates(risk, rule, optimiser, epochs, seed)
+    rule = linear_models.RULES[method](gamma) if gamma else linear_models.RULES["Lovász hinge"]()
+    optimiser = linear_models.Adam(step) if kind == "adam" else linear_models.Momentum(step)
+    yield from linear_models.iterates(risk, rule, optimiser, epochs, seed)
 
 
 def _implicit(risk: LinearHingeRisk, step: float, seed: int, epochs: int) -> Iterator[tuple[int, Float64s]]:
-    """argmin_v L_i(v) + ‖v − v_k‖²/(2·step), image by image in the orders of `training.iterates`."""
+    """argmin_v L_i(v) + ‖v − v_k‖²/(2·step), image by image in the orders of `linear_models.iterates`."""
     rng = np.random.default_rng([seed, 3])
     v = np.zeros(risk.n_features)
     for epoch in range(epochs):
@@ -175,7 +175,7 @@ def collect(settings: Settings, done: Done) -> tuple[list[str], dict[Variant, Cu
     todo = cells(settings)
     problems = [
         problem
-        for problem in training.problems(settings)
+        for problem in linear_models.problems(settings)
         if all(done.of(c) is not None for c in todo if c.group.startswith(f"speed: {problem},"))
     ]
     found: dict[Variant, Curves] = {}

@@ -16,10 +16,10 @@ from ..grid import Cell, Done, Outcome
 from ..losses import LovaszHinge
 from ..problems import ImageProx
 from . import style
+from .linear_models import Adam, Momentum
 from .page import Page, Table, Verdict
 from .score_maps import ScoreMap, load
 from .settings import Settings
-from .training import Adam, Momentum
 
 name = "toy"
 title = "One image: the prox against subgradient steps"

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("skimage")
 import lovasz_opt as lo
-from lovasz_opt.figures import training
+from lovasz_opt.figures import linear_models
 from lovasz_opt.figures.settings import Settings
 from lovasz_opt.figures.statistics import mean_and_error, paired
 from lovasz_opt.losses import iou, lovasz_hinge_and_gradient
@@ -23,15 +23,15 @@ def risk(seed=0, images=5):
 
 
 def test_problems():
-    assert list(training.problems(Settings())) == ["motorcycle"]
-    assert list(training.problems(Settings(data="somewhere"))) == [
+    assert list(linear_models.problems(Settings())) == ["motorcycle"]
+    assert list(linear_models.problems(Settings(data="somewhere"))) == [
         "cat", "cow", "dog", "horse", "person", "sheep"
     ]  # fmt: skip
-    assert list(training.problems(Settings(data="somewhere", quick=True))) == ["cat"]
+    assert list(linear_models.problems(Settings(data="somewhere", quick=True))) == ["cat"]
 
 
 def test_a_deal_holds_out_a_quarter_and_keeps_the_validation_images():
-    first, second, again = (training.deal(TILES, seed) for seed in (0, 1, 0))
+    first, second, again = (linear_models.deal(TILES, seed) for seed in (0, 1, 0))
     assert first.val.ids == second.val.ids
     assert set(first.val.ids).isdisjoint(first.train.ids)
     for deal in (first, second):
@@ -44,7 +44,7 @@ def test_a_deal_holds_out_a_quarter_and_keeps_the_validation_images():
 @pytest.mark.data
 def test_voc_deals_are_balanced(data_directory):
     source = {"kind": "voc", "data": str(data_directory), "cls": "sheep"}
-    first, second = training.deal(source, 0), training.deal(source, 1)
+    first, second = linear_models.deal(source, 0), linear_models.deal(source, 1)
     for part in (first.train, first.val):
         shown = [bool((target == 1).any()) for target in part.targets]
         assert sum(shown) == len(shown) / 2
@@ -52,14 +52,14 @@ def test_voc_deals_are_balanced(data_directory):
     assert first.train.ids != second.train.ids
 
 
-@pytest.mark.parametrize("name", training.LOSSES)
+@pytest.mark.parametrize("name", linear_models.LOSSES)
 def test_rules_are_gradients(name):
     rng = np.random.default_rng(2)
     scores, labels = rng.standard_normal(12), (rng.random(12) < 0.5).astype(np.uint8)
-    gradient = training.RULES[name]()(scores, labels)
+    gradient = linear_models.RULES[name]()(scores, labels)
     h = 1e-6
     for i in range(12):
-        ends = [training.LOSSES[name](scores + s * h * np.eye(12)[i], labels)[0] for s in (1, -1)]
+        ends = [linear_models.LOSSES[name](scores + s * h * np.eye(12)[i], labels)[0] for s in (1, -1)]
         assert gradient[i] == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=1e-6)
 
 
@@ -69,20 +69,20 @@ def test_moreau_rules_with_the_exact_prox_and_with_the_path_walk():
     h = lo.LovaszHinge(labels)
     exact = (scores - h.prox(scores, 4.0)) / 4.0
     walked = (scores - h.prox(scores, 4.0, method="path", max_steps=3)) / 4.0
-    np.testing.assert_allclose(training.RULES["Moreau"](0.1)(scores, labels), exact, atol=1e-12)
-    np.testing.assert_allclose(training.path_walk(0.1, max_steps=3)(scores, labels), walked, atol=1e-12)
+    np.testing.assert_allclose(linear_models.RULES["Moreau"](0.1)(scores, labels), exact, atol=1e-12)
+    np.testing.assert_allclose(linear_models.path_walk(0.1, max_steps=3)(scores, labels), walked, atol=1e-12)
     assert np.abs(exact - walked).max() > 1e-3
 
 
 def test_optimisers():
-    adam, falling = training.Adam(0.1), training.Adam(0.1, steps=4)
+    adam, falling = linear_models.Adam(0.1), linear_models.Adam(0.1, steps=4)
     g = np.array([3.0, -0.5])
     # With one gradient only, every step is the rate against its sign.
     steps = [adam.step(g) for _ in range(4)]
     np.testing.assert_allclose(steps, [[-0.1, 0.1]] * 4, rtol=1e-6)
     expected = np.outer([1, 0.75, 0.5, 0.25], [-0.1, 0.1])
     np.testing.assert_allclose([falling.step(g) for _ in range(4)], expected, rtol=1e-6)
-    momentum = training.Momentum(0.1)
+    momentum = linear_models.Momentum(0.1)
     np.testing.assert_allclose([momentum.step(g)[0] for _ in range(3)], [-0.3, -0.57, -0.813])
 
 
@@ -98,34 +98,36 @@ def test_training_steps_are_those_of_the_definition():
         def step(self, g):
             return -0.05 * g
 
-    found = list(training.iterates(pb, training.RULES["Lovász hinge"](), Plain(), 1, 7))
+    found = list(linear_models.iterates(pb, linear_models.RULES["Lovász hinge"](), Plain(), 1, 7))
     assert [seen for seen, _ in found] == [1, 2, 3, 4, 5]
     np.testing.assert_allclose([v for _, v in found], expected, atol=1e-12)
-    (seen, joint), *_ = training.iterates(pb, training.RULES["hinge"](), Plain(), 1, 7, batch=3)
+    (seen, joint), *_ = linear_models.iterates(pb, linear_models.RULES["hinge"](), Plain(), 1, 7, batch=3)
     X, y = np.concatenate([features[i] for i in order[:3]]), np.concatenate([targets[i] for i in order[:3]])
     np.testing.assert_allclose(
-        joint, -0.05 * X.T @ training.LOSSES["hinge"](X @ np.zeros(4), y)[1], atol=1e-12
+        joint, -0.05 * X.T @ linear_models.LOSSES["hinge"](X @ np.zeros(4), y)[1], atol=1e-12
     )
     assert seen == 3
 
 
 def test_training_that_blows_up_ends():
     pb, *_ = risk()
-    *_, (seen, v) = training.iterates(pb, training.RULES["Lovász hinge"](), training.Momentum(1e200), 40, 0)
+    *_, (seen, v) = linear_models.iterates(
+        pb, linear_models.RULES["Lovász hinge"](), linear_models.Momentum(1e200), 40, 0
+    )
     assert seen == 200
-    assert training.image_ious(pb, np.full(4, np.inf)).tolist() == [0.0] * 5
+    assert linear_models.image_ious(pb, np.full(4, np.inf)).tolist() == [0.0] * 5
     assert len(v) == 4
 
 
 def test_measures():
     pb, features, targets = risk()
     v = np.array([1.0, 0.2, 0.0, -0.3])
-    ious = training.image_ious(pb, v)
+    ious = linear_models.image_ious(pb, v)
     assert ious == pytest.approx([iou(X @ v > 0, y) for X, y in zip(features, targets, strict=True)])
-    assert training.image_ious(pb, np.array([0, 0, 0, -1.0]))[-1] == 1.0
-    assert training.areas(pb).tolist() == [int(y.sum()) for y in targets]
-    for name, value in training.mean_losses(pb, v).items():
-        each = [training.LOSSES[name](X @ v, y)[0] for X, y in zip(features, targets, strict=True)]
+    assert linear_models.image_ious(pb, np.array([0, 0, 0, -1.0]))[-1] == 1.0
+    assert linear_models.areas(pb).tolist() == [int(y.sum()) for y in targets]
+    for name, value in linear_models.mean_losses(pb, v).items():
+        each = [linear_models.LOSSES[name](X @ v, y)[0] for X, y in zip(features, targets, strict=True)]
         assert value == pytest.approx(np.mean(each))
 
 
