@@ -272,6 +272,36 @@ def test_a_network_learns(torch):
         assert value.item() < 0.5 * first
 
 
+@pytest.mark.parametrize(
+    "name", ["unet", "deeplabv3_resnet50", "deeplabv3_mobilenet_v3_large", "fcn_resnet50"]
+)
+@pytest.mark.parametrize("amp", [False, True])
+@pytest.mark.parametrize("loss", ["lovasz-softmax", "cross-entropy", "moreau"])
+def test_networks_are_trained_and_resumed(torch, name, amp, loss, tmp_path):
+    if name != "unet":
+        pytest.importorskip("torchvision")
+    from lovasz_opt.training import losses as criteria
+    from lovasz_opt.training import networks
+    from lovasz_opt.training.data import Images
+    from lovasz_opt.training.loop import Plan, train
+
+    rng = np.random.default_rng(0)
+    masks = np.kron(rng.integers(0, 3, (6, 4, 4)), np.ones((10, 14))).astype(np.uint8)
+    pixels = (60 * masks[:, None] + rng.integers(0, 30, (6, 3, 40, 56))).astype(np.uint8)
+    images = Images(pixels, masks, tuple("abcdef"), ("a", "b", "c"))
+    plan = Plan(epochs=4, batch=3, rate=1e-3, height=40, width=56, augment=False, amp=amp)
+
+    def run(**options):
+        torch.manual_seed(0)
+        network = networks.network(name, 3)
+        criterion = criteria.ClassLoss(loss, steps=8)
+        return train(network, criterion, images, images, plan, device="cuda", out=tmp_path, **options)
+
+    lines = run()
+    assert all(np.isfinite(line["loss"]) for line in lines)
+    assert [line["loss"] for line in run(resume=True)] == [line["loss"] for line in lines]
+
+
 def test_jax_under_jit_grad_and_vmap():
     gpu = Jax()
     jax, jnp = gpu.jax, gpu.module
