@@ -119,6 +119,8 @@ def test_the_verdict_on_small_objects_follows_the_numbers():
     names = ["small", "large"]
     assert small_objects._verdict(np.array([[0.05, 0.01], [0.0, 0.01]]), names)[0] == "confirmed"
     assert small_objects._verdict(np.array([[0.01, 0.01], [0.0, 0.01]]), names)[0] == "partly confirmed"
+    # The smallest gain for certain, but hardly more than the largest.
+    assert small_objects._verdict(np.array([[0.05, 0.01], [0.04, 0.01]]), names)[0] == "partly confirmed"
     assert small_objects._verdict(np.array([[0.0, 0.01], [0.05, 0.01]]), names)[0] == "refuted"
 
 
