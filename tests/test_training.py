@@ -409,6 +409,14 @@ def test_options_of_the_loop():
             Plan(**{**vars(PLAN), **wrong})
 
 
+def test_every_epoch_has_crops_of_its_own():
+    # Steps that move nothing: the loss changes with the crops alone.
+    plan = Plan(epochs=3, batch=1, rate=1e-12, height=16, width=16, seed=5)
+    lines = train(networks.UNet(3, width=4), losses.ClassLoss("cross-entropy"), images(1), None, plan)
+    found = [line["loss"] for line in lines]
+    assert min(abs(a - b) for k, a in enumerate(found) for b in found[:k]) > 1e-4
+
+
 def test_last_batches():
     def steps(images, batch, processes=1):
         return Plan(batch=batch).steps(images, processes)
