@@ -1,7 +1,7 @@
 """Two inexact proximal operators of the literature, kept to be compared with.
 
 Both order the pixels once, by their margins at the start, and let neighbours in that order pool. The proximal
-point of the Jaccard loss can order them differently: a foreground pixel overtakes a background one.
+point of the Jaccard loss can order them differently: a background pixel overtakes a foreground one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def prox_path(
     Starting at the margins x with the greedy vector g there, the walk moves along −g until two neighbouring
     groups of active (positive) entries meet, which merges them for good, or until the last active group
     reaches 0, and ends at the exact minimum along a move or at the step limit. Three things make it inexact:
-    groups merge where a foreground pixel should overtake a background one; entries that have met without
+    groups merge where a background pixel should overtake a foreground one; entries that have met without
     being merged cross; and the step limit cuts it off on anything of the size of an image.
 
     Parameters

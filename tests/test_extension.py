@@ -90,6 +90,16 @@ def test_order_is_kept_inside_a_class(problem):
         assert (np.diff(z[members][np.argsort(x[members], kind="stable")]) >= 0).all()
 
 
+@given(problems())
+def test_no_foreground_pixel_overtakes_a_background_one(problem):
+    # `background_keeps_lead` in proofs/coq/class_order.v; the other way round it happens.
+    target, x, gamma = problem
+    z = lo.LovaszExtension(lo.Jaccard(target)).prox(x, gamma)
+    ahead = x[~target][:, None] >= x[target]
+    lead = z[~target][:, None] - z[target]
+    assert (lead[ahead] >= -1e-12 * scale_of(x, gamma)).all()
+
+
 @given(problems(), st.integers(-100, 100))
 def test_prox_commutes_with_constants(problem, constant):
     target, x, gamma = problem

@@ -182,7 +182,7 @@ class TestProx:
             ([0, 1, 0], [1.5, 1, 0.99], 1.0, [1, 2 / 3, 0.99 - 1 / 6], [1, 0.745, 0.745]),
         ],
     )
-    def test_a_foreground_pixel_overtakes_a_background_one(self, target, margins, gamma, exact, pooled):
+    def test_a_background_pixel_overtakes_a_foreground_one(self, target, margins, gamma, exact, pooled):
         h = lo.LovaszHinge(target)
         signs = signs_of(target)
         logits = signs * (1 - np.asarray(margins))

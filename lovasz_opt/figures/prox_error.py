@@ -75,7 +75,7 @@ _MENDED = {"method": "path", "max_steps": _NEVER, "slip": False}
 
 #: Where the published methods are known to be wrong: target, margins, γ.
 KNOWN = (
-    ("a foreground pixel overtakes", (1, 0, 1), (26, 12, 13), 12),
+    ("a background pixel overtakes", (1, 0, 1), (26, 12, 13), 12),
     ("the same among three close pixels", (0, 1, 0), (Fraction(3, 2), 1, Fraction(99, 100)), 1),
     ("slip: a single active pixel", (1, 1, 1),
      (Fraction(632, 1000), Fraction(-225, 1000), Fraction(-808, 1000)), 5),
