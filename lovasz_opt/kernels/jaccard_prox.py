@@ -23,6 +23,8 @@ from .sort_buckets import MANY, sort_into
 # two rescale either without rounding.
 _LARGE, _SHRINK = 2.0**1020, 2.0**-60
 _SMALL, _GROW = 2.0**-960, 2.0**200
+#: Evaluations for the value of one pool before some of them are spent on breakpoints.
+_NEWTON = 8
 #: Entries that may be moved by insertion before their number is compared with that of all.
 _PATIENCE = 256
 #: Words of work space for a pixel, and for one more: words, twice, which make room for sums; entries and
@@ -77,6 +79,23 @@ def jaccard_increment(total, fg0, fg_mass, bg0, bg_mass):
 
 
 @kernel
+def middle_breakpoint(x, cost_start, cost_stop, floor, ceiling):
+    """The middle one of the breakpoints x_i − cost in ]floor, ceiling[, of the cost that has more of them there.
+
+    It is `floor` where there is no breakpoint.
+    """
+    start_low = count_above(x, ceiling + cost_start, 0)
+    start_high = count_above(x, floor + cost_start, start_low)
+    stop_low = count_above(x, ceiling + cost_stop, start_low)
+    stop_high = count_above(x, floor + cost_stop, stop_low)
+    if max(start_high - start_low, stop_high - stop_low) == 0:
+        return floor
+    if start_high - start_low >= stop_high - stop_low:
+        return x[(start_low + start_high) // 2] - cost_start
+    return x[(stop_low + stop_high) // 2] - cost_stop
+
+
+@kernel
 def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg_ends, values):
     """Pools of the prox, by generalised PAV over the background ranks.
 
@@ -108,7 +127,9 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg
     The value of a pool is the root of an increasing piecewise linear function, which need be neither convex
     nor concave: Newton's iterates are kept inside an open bracket ]floor, ceiling[ of the root, and bisect it
     when a step leaves it. Every merge starts Newton at a level t whose counts k0, k1 are known, next to the
-    root; the searches run outwards from there.
+    root; the searches run outwards from there. Newton alone may need as many steps as there are pixels; after
+    a few, every other one goes to the middle breakpoint, so that a root takes O(log P) evaluations of O(log P)
+    each, and all take O(N log² P) at worst (proofs/paper/05-complexity.md).
 
     The inner loop is one function, because calls that take arrays count references to each of them.
     """
@@ -172,7 +193,9 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg
                 if (k0 < P and xf[k0] > level) or (k0 > 0 and xf[k0 - 1] <= level):
                     k0 = count_above(xf, level, k0)
             merge = False
+            evaluations = 0
             while True:
+                evaluations += 1
                 high = bg_sum
                 low = bg_rest
                 fg_mass = 0.0
@@ -206,7 +229,13 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg
                 else:
                     ceiling = min(ceiling, t)
                 settled = floor < root < ceiling
-                if not settled:
+                if evaluations > _NEWTON and (evaluations % 2 == 0 or not settled):
+                    # Newton's steps may be as many as there are breakpoints; halving these bounds them.
+                    middle = middle_breakpoint(xf, cost_start, cost_stop, floor, ceiling)
+                    if floor < middle < ceiling:
+                        root = middle
+                        settled = False
+                if not floor < root < ceiling:
                     root = floor + 0.5 * (ceiling - floor)
                     if not floor < root < ceiling:
                         break

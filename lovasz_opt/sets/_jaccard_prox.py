@@ -63,8 +63,8 @@ def jaccard_prox(target: Bools, weights: Float64s | None, x: Float64s, gamma: fl
 
     Notes
     -----
-    O(p log p) at worst: a radix sort of each class, pooling of the background ranks, one sweep over
-    the foreground.
+    O(p log p + N log² P) at worst, a few passes over sorted data in practice: a radix sort of each class,
+    pooling of the background ranks, one sweep over the foreground.
     """
     check_size(len(x))
     z = np.empty(len(x))
