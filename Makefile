@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= study
 FIGURES ?= figures
+SITE ?= site
 
 FRAMEWORKS := $(addprefix tests/test_,torch.py torch_distributed.py jax.py interop.py native.py matrix.py migration.py unet.py \
   sampling.py import.py docs.py gpu.py training.py figure_batches.py figure_end_to_end.py)
@@ -38,9 +39,10 @@ bench: $(VENV)/.test
 frameworks: $(VENV)-frameworks/.ready
 	$(VENV)-frameworks/bin/python -m pytest -n auto --dist loadfile $(FRAMEWORKS)
 
-# The examples of the docstrings, of the README and of docs/, and the form of every public docstring.
-docs: $(VENV)/.test
-	$(BIN)/python -m pytest tests/test_docs.py
+# The documentation site, site/index.html, with PyTorch and JAX for their part of the gallery.
+docs: $(VENV)-frameworks/.ready
+	$(VENV)-frameworks/bin/sphinx-build -q -W --keep-going -b html -c docs . $(SITE)
+	$(VENV)-frameworks/bin/python docs/check_links.py $(SITE)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -55,13 +57,13 @@ $(VENV)-frameworks/.ready: pyproject.toml tests/frameworks.txt
 	$(PYTHON) -m venv $(VENV)-frameworks
 	$(VENV)-frameworks/bin/python -m pip install --quiet -r tests/frameworks.txt
 	$(VENV)-frameworks/bin/python -m pip install --quiet --no-deps -r tests/peers.txt
-	$(VENV)-frameworks/bin/python -m pip install --quiet --editable ".[test,torch,jax,array-api]"
+	$(VENV)-frameworks/bin/python -m pip install --quiet --editable ".[test,docs,torch,jax,array-api]"
 	touch $@
 
-# Single answers proved right or wrong in exact rational arithmetic.
-proofs: $(VENV)/.study
-	$(BIN)/python proofs/rationals.py
+# Everything that a machine can check of the proofs; installs Coq where it may.
+proofs:
+	bash proofs/check.sh
 
 clean:
-	rm -rf $(VENV) $(VENV)-frameworks $(OUT) $(FIGURES) build dist
+	rm -rf $(VENV) $(VENV)-frameworks $(OUT) $(FIGURES) $(SITE) docs/api/generated docs/auto_gallery build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ repository; the pages outside docs/ that belong to the site are listed below.
 import re
 import shutil
 from importlib.metadata import version as installed_version
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -39,7 +40,14 @@ include_patterns = [
     "CONTRIBUTING.md",
     "SECURITY.md",
 ]
-exclude_patterns = [".*", "build", "dist", "docs/_templates", "docs/gallery/README.rst", "docs/sg_execution_times.rst"]
+exclude_patterns = [
+    ".*",
+    "build",
+    "dist",
+    "docs/_templates",
+    "docs/gallery/README.rst",
+    "docs/sg_execution_times.rst",
+]
 templates_path = ["_templates"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 
@@ -53,7 +61,9 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = {
     "examples_dirs": "docs/gallery",
     "gallery_dirs": "docs/auto_gallery",
-    "filename_pattern": "/plot_",
+    # An example whose framework is not installed is shown without its output.
+    "filename_pattern": "/plot_.._(?!none" + "".join(f"|{x}_" for x in ("torch", "jax", "dask") if not find_spec(x)) + ")",
+    "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 10**6,

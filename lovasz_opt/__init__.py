@@ -5,6 +5,7 @@ Importing this package loads NumPy, SciPy and Numba, and nothing else.
 
 from typing import TYPE_CHECKING, Any
 
+from .certificates import NotProximalError, ProxCertificate, certify_prox
 from .certify import (
     Certificate,
     ExactCertificate,
@@ -13,6 +14,7 @@ from .certify import (
     verify_prox_exact,
     verify_subgradient,
 )
+from .exact import prox_exact
 from .extension import LovaszExtension, ProxAccuracyWarning
 from .losses import (
     LovaszHinge,
@@ -47,6 +49,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cardinality",
     "Certificate",
+    "certify_prox",
     "CountFunction",
     "Coverage",
     "cross_entropy",
@@ -64,9 +67,12 @@ __all__ = [
     "minimize",
     "Modular",
     "moreau_lovasz_hinge",
+    "NotProximalError",
     "problems",
+    "prox_exact",
     "prox_lovasz_hinge",
     "ProxAccuracyWarning",
+    "ProxCertificate",
     "SetFunction",
     "soft_jaccard",
     "solvers",

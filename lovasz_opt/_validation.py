@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -66,7 +68,7 @@ def as_target(target: ArrayLike, name: str = "target") -> Bools:
 
 def as_weights(weights: ArrayLike, shape: tuple[int, ...], name: str = "weights") -> Float64s:
     """Return positive finite float64 weights of the given shape."""
-    array = np.ascontiguousarray(np.asarray(weights, dtype=np.float64))
+    array = np.ascontiguousarray(as_float64s(weights, name))
     if array.shape != shape:
         raise ValueError(f"{name} has shape {array.shape}, expected {shape}: one weight per pixel")
     check_finite(array, name)
@@ -77,12 +79,44 @@ def as_weights(weights: ArrayLike, shape: tuple[int, ...], name: str = "weights"
     return array
 
 
+def as_float64s(values: ArrayLike, name: str) -> Float64s:
+    """Return numbers as float64, not copied where they are; they may be NaN or infinite."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except OverflowError:
+        raise ValueError(f"{name} holds an integer beyond the range of floats; it must be finite") from None
+
+
+def as_number(value: Any, name: str, kind: str = "a number") -> float:
+    """Return a number as a float, which may be NaN or infinite; `kind` says what belongs there."""
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is an integer beyond the range of floats; it must be finite") from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be {kind}, got {value!r}") from None
+
+
 def as_step(gamma: float, name: str = "gamma") -> float:
     """Return the step of a proximal operator, a positive finite number."""
-    try:
-        value = float(gamma)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a positive number, got {gamma!r}") from None
+    value = as_number(gamma, name, "a positive number")
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} is {gamma}; it must be finite and > 0")
     return value
+
+
+def as_rational(value: Any, name: str) -> Fraction:
+    """Return a number as an exact fraction; a float is the dyadic rational that it stores."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    try:
+        return Fraction(value)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        raise ValueError(
+            f"{name} is {value!r}; give a finite rational, as int, float, Fraction or 'p/q'"
+        ) from None
+
+
+def as_rationals(values: Iterable[Any], name: str) -> list[Fraction]:
+    """`as_rational` of every entry."""
+    return [as_rational(value, f"{name}[{i}]") for i, value in enumerate(values)]

@@ -1,4 +1,4 @@
-"""The command line: study, figures, report, verify, info."""
+"""The command line: study, figures, report, verify, certify, info."""
 
 from __future__ import annotations
 
@@ -237,6 +237,44 @@ def verify(
         raise _fail("interrupted", 130)
     if not report.passed:
         raise _fail("a bound is exceeded", 1)
+
+
+@app.command()
+def certify(
+    problem: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT",
+            help="An .npz file with arrays target, x and possibly z and gamma, or text with a line 'y x' or "
+            "'y x z' for each pixel; z is a claimed proximal point.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="File for the certificate.")],
+    gamma: Annotated[
+        str | None, typer.Option(help="Step, such as 12, 0.5 or 1/3; needed if INPUT has none.")
+    ] = None,
+) -> None:
+    """Write a certificate of the exact prox, and of the error of the float64 prox, that others can check.
+
+    Exits with 1 if the z in INPUT is not the prox.
+    """
+    from .certificates import NotProximalError, certify_prox
+    from .problem_file import read_problem
+
+    try:
+        target, x, step, z = read_problem(problem)
+        if gamma is None and step is None:
+            raise ValueError(f"{problem} has no gamma; give --gamma")
+        certificate = certify_prox(target, x, step if gamma is None else gamma, z=z, v="float64")
+        certificate.write(out)
+    except NotProximalError as error:
+        raise _fail(str(error), 1) from None
+    except ValueError as error:
+        raise _fail(str(error)) from None
+    except OSError as error:
+        raise _fail(f"cannot open {error.filename}: {error.strerror or error}; give another path") from None
+    typer.echo(certificate.summary())
+    typer.echo(f"wrote {out}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The search for the value of a pool: an input on which Newton's steps alone are as many as there are pixels."""
+"""The search for the value of a pool: where Newton's steps alone are as many as the pixels."""
 
 import numpy as np
 import pytest

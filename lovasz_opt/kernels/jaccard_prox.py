@@ -80,9 +80,9 @@ def jaccard_increment(total, fg0, fg_mass, bg0, bg_mass):
 
 @kernel
 def middle_breakpoint(x, cost_start, cost_stop, floor, ceiling):
-    """The middle one of the breakpoints x_i − cost in ]floor, ceiling[, of the cost that has more of them there.
+    """The middle breakpoint x_i − cost in ]floor, ceiling[, for the cost that has more of them there.
 
-    It is `floor` where there is no breakpoint.
+    It is `floor` where there is none.
     """
     start_low = count_above(x, ceiling + cost_start, 0)
     start_high = count_above(x, floor + cost_start, start_low)
@@ -128,8 +128,8 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg
     nor concave: Newton's iterates are kept inside an open bracket ]floor, ceiling[ of the root, and bisect it
     when a step leaves it. Every merge starts Newton at a level t whose counts k0, k1 are known, next to the
     root; the searches run outwards from there. Newton alone may need as many steps as there are pixels; after
-    a few, every other one goes to the middle breakpoint, so that a root takes O(log P) evaluations of O(log P)
-    each, and all take O(N log² P) at worst (proofs/paper/05-complexity.md).
+    a few, every other one goes to the middle breakpoint, so that a root takes O(log P) evaluations of
+    O(log P) each, and all take O(N log² P) at worst (proofs/paper/05-complexity.md).
 
     The inner loop is one function, because calls that take arrays count references to each of them.
     """
