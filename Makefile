@@ -8,7 +8,7 @@ FIGURES ?= figures
 SITE ?= site
 
 FRAMEWORKS := $(addprefix tests/test_,torch.py torch_distributed.py jax.py interop.py native.py matrix.py migration.py unet.py \
-  sampling.py import.py docs.py gpu.py training.py figure_batches.py figure_end_to_end.py)
+  sampling.py import.py docs.py gallery.py gpu.py training.py figure_batches.py figure_end_to_end.py)
 
 .PHONY: study figures test frameworks verify lint bench docs proofs clean
 
@@ -27,8 +27,8 @@ verify: $(VENV)/.study
 	$(BIN)/lovasz-opt verify
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check lovasz_opt tests benchmarks proofs
-	$(BIN)/ruff format --check lovasz_opt tests benchmarks proofs
+	$(BIN)/ruff check lovasz_opt tests benchmarks proofs docs
+	$(BIN)/ruff format --check lovasz_opt tests benchmarks proofs docs
 	$(BIN)/mypy
 
 # Peers that are not in this environment (benchmarks/README.md) are named in the table.

@@ -29,7 +29,9 @@ class Page(HTMLParser):
 
 def main(site):
     site = Path(site).resolve()
-    pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
+    # What the theme keeps among its files are templates.
+    found = [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]
+    pages = {path: Page(path) for path in found}
     broken, inside, outside = [], 0, 0
     for path, page in pages.items():
         for link in page.links:

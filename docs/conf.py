@@ -35,10 +35,8 @@ include_patterns = [
     "proofs/certificates/README.md",
     "benchmarks/README.md",
     "benchmarks/results/*.md",
-    "benchmarks/reliability/**.md",
+    "benchmarks/lovasz_hinge/README.md",
     "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "SECURITY.md",
 ]
 exclude_patterns = [
     ".*",
@@ -62,7 +60,9 @@ sphinx_gallery_conf = {
     "examples_dirs": "docs/gallery",
     "gallery_dirs": "docs/auto_gallery",
     # An example whose framework is not installed is shown without its output.
-    "filename_pattern": "/plot_.._(?!none" + "".join(f"|{x}_" for x in ("torch", "jax", "dask") if not find_spec(x)) + ")",
+    "filename_pattern": "/plot_.._(?!{})".format(
+        "|".join(["none", *(name for name in ("torch", "jax", "dask") if not find_spec(name))])
+    ),
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._solution import ProxSolution
-from ._validation import Float64s, Floats, as_scores, as_step, as_weights
+from ._validation import Float64s, Floats, as_number, as_scores, as_step, as_weights
 from .kernels.sort import argsort_decreasing, argsort_labels
 from .minnorm import prox_min_norm
 from .path import pav_in_order, prox_path
@@ -398,7 +398,7 @@ class LovaszExtension:
         step = as_scores(tangent, "tangent", (self.n,))[0]
         pools, weights, slopes = self._derivative(row, gamma, metric)
         means = np.bincount(pools, weights=weights * step) / np.bincount(pools, weights=weights)
-        return (means - gamma_tangent * slopes)[pools].astype(dtype)
+        return (means - as_number(gamma_tangent, "gamma_tangent") * slopes)[pools].astype(dtype)
 
     def prox_vjp(
         self,

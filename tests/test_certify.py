@@ -56,6 +56,37 @@ def test_subgradient_certificate():
     assert lo.verify_subgradient(f, x, 2 * f.subgradient(x)).infeasibility == pytest.approx(1.0)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9))
+def test_gap_of_a_vector_that_is_no_subgradient(seed, p):
+    """f(x) − ⟨w, x⟩ whatever w sums to."""
+    rng = np.random.default_rng(seed)
+    f = lo.LovaszExtension(lo.Jaccard(rng.random(p) < 0.5))
+    x, w = rng.standard_normal(p), rng.standard_normal(p)
+    assert lo.verify_subgradient(f, x, w).gap == pytest.approx(f(x) - w @ x, abs=1e-12)
+
+
+def test_the_better_dual_point_is_kept():
+    """Where x − z leads to a point of the base polytope that is not the best, the gap is that of the best."""
+    f = lo.LovaszExtension(lo.Jaccard([1, 0, 1]))
+    x, gamma = np.array([26.0, 12.0, 13.0]), 0.3
+    wrong = x - gamma * f.subgradient(-x)
+    certificate = lo.verify_prox(f, x, gamma, wrong)
+
+    def objective(z):
+        return 0.5 * float((z - x) @ (z - x)) + gamma * f(z)
+
+    assert certificate.infeasibility == 0
+    assert 0 < certificate.gap < 1
+    assert certificate.gap == pytest.approx(objective(wrong) - objective(f.prox(x, gamma)), abs=1e-12)
+    assert certificate.primal == pytest.approx(objective(wrong))
+
+
+def test_a_tiny_step_does_not_overflow():
+    f = lo.LovaszExtension(lo.Jaccard([1, 0, 1]))
+    certificate = lo.verify_prox(f, [1e3, 0.0, 2.0], 5e-324, [1.0, 0.0, 3.0])
+    assert certificate.distance_bound == pytest.approx(np.hypot(999, 1))
+
+
 def brute_force_infeasibility(F, w):
     p = len(w)
     masks = (np.arange(2**p)[:, None] >> np.arange(p) & 1).astype(bool)

@@ -72,7 +72,7 @@ def _thin(y, weights, start, stop, sums, masses, sizes):
                 sums[left + 1] = b
                 masses[left] = u + (v if merge else 0.0)
                 masses[left + 1] = v
-                if sizes is not None:
+                if weights is not None:
                     c, d = sizes[k], sizes[k + 1]
                     sizes[left] = c + (d if merge else 0.0)
                     sizes[left + 1] = d
@@ -80,7 +80,7 @@ def _thin(y, weights, start, stop, sums, masses, sizes):
             if (pools - first) % 2 == 1:
                 sums[left] = sums[pools - 1]
                 masses[left] = masses[pools - 1]
-                if sizes is not None:
+                if weights is not None:
                     sizes[left] = sizes[pools - 1]
                 left += 1
     return left

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._solution import ProxSolution
 from .._threads import thread_count
-from .._validation import Float64s, Floats, Ints, as_step, as_weights
+from .._validation import Float64s, Floats, Ints, as_number, as_step, as_weights
 from ..extension import METHODS, LovaszExtension, Method
 from ..kernels.hinge import hinge_images, hinge_prox_images
 from ..path import pav_in_order, prox_path
@@ -400,7 +400,8 @@ class LovaszHinge:
         """
         flat, dtype = self._flat(logits)
         directions = self._flat(tangent, "tangent")[0].astype(np.float64)
-        step, step_tangent = as_step(gamma) / self.n_images, float(gamma_tangent) / self.n_images
+        step = as_step(gamma) / self.n_images
+        step_tangent = as_number(gamma_tangent, "gamma_tangent") / self.n_images
         out = directions.copy()
 
         def push(b: int, image: _Image, solved: _Solved, masses: Float64s) -> None:

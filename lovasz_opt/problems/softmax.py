@@ -127,6 +127,8 @@ class LovaszSoftmaxRisk:
             n_classes = 1 + max(_largest(labels, ignore) for labels in targets)
         if n_classes < 2:
             raise ValueError(f"n_classes is {n_classes}; a softmax needs at least 2: pass n_classes")
+        if n_classes > np.iinfo(np.int32).max:
+            raise ValueError(f"n_classes is {n_classes}; labels have 32 bits: pass the number of classes")
         blocks: list[Block] = []
         kept: list[Labels] = []
         for i, (rows, labels) in enumerate(zip(features, targets, strict=True)):

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from .._solution import ProxSolution
 from .._validation import Bools, Float64s, Ints, as_target
-from ..decomposition import TabulatedMinor, prox_by_level_sets, subset_sums
+from ..decomposition import TabulatedMinor, prox_by_level_sets, prox_on_chain, subset_sums
 from ..minnorm import largest_violation
 
 #: Up to this many elements, all 2^n sets are looked at.
@@ -55,13 +55,36 @@ class SubmodularityReport:
 class SetFunction(ABC):
     """A set function F on the subsets of {0, …, n−1}, normalised: F(∅) = 0.
 
-    A subclass defines `n` and `_values` (values of a stack of masks). It may override `increments` with
-    something faster than n evaluations, `_report` with a proof, `_prox` and `_violation` with algorithms of
-    its own, and `exact_value` with rational arithmetic.
+    A subclass sets `n` and defines `_values`; everything else has a general method, which it may replace by
+    a faster one. As in SciPy's distributions, what a subclass defines begins with an underscore, and users
+    call the public methods around it:
+
+    =====================  ================================================================================
+    `_values`              values of a (batch, n) stack of masks; required
+    `increments`           greedy increments along an order, by default n values
+    `_report`              `submodularity` with a proof, by default all sets for n ≤ 16 and a sample beyond
+    `is_nondecreasing`     by default from the last increments
+    `_increment_bounds`    first and last increments, by default 2 n values
+    `exact_value`          rational arithmetic, by default the float
+    `_violation`           max_A w(A) − F(A), by default all sets for n ≤ 16, then a minimisation
+    `_prox`                the exact prox, by default all sets for n ≤ 16, then the min-norm point;
+                           `_prox_in_order` is all of it where the order of the proximal point is known, and
+                           `lovasz_opt.decomposition.prox_by_level_sets` where F plus a modular function is
+                           easy to minimise
+    `_prox_point`          the point of `_prox` alone, where that is faster
+    `_prox_point_from`     the same from a nearby solution
+    `weights`              an attribute: the pixel weights that ``metric="weights"`` means
+    =====================  ================================================================================
+
+    Public methods that a subclass replaces check their arguments with `_check_order` and `_as_mask`.
+    `lovasz_opt.testing.check_set_function` compares all of these with the values.
     """
 
     #: Number of elements of the ground set.
     n: int
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(n={self.n})"
 
     @abstractmethod
     def _values(self, masks: Bools) -> Float64s:
@@ -238,6 +261,17 @@ class SetFunction(ABC):
         if self.n > EXHAUSTIVE_LIMIT or not self.is_submodular:
             return None
         return prox_by_level_sets(x, gamma, metric, TabulatedMinor(self._table), self._increment_bounds())
+
+    def _prox_in_order(
+        self, order: ArrayLike, x: Float64s, gamma: float, metric: Float64s | None
+    ) -> ProxSolution:
+        """The prox, given an order in which the proximal point decreases: one isotonic regression, O(n).
+
+        For a subclass to call from `_prox`. With any other order it is not the prox.
+        """
+        order = self._check_order(order)
+        weights = np.ones(self.n) if metric is None else metric
+        return prox_on_chain(order, self.increments(order), x, gamma, weights)
 
     def _prox_point(
         self, x: Float64s, gamma: float, metric: Float64s | None, positive: bool = False

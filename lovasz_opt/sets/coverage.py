@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import Bools, Float64s, as_target, check_finite
+from .._validation import Bools, Float64s, as_float64s, as_target, check_finite
 from .base import SetFunction, SubmodularityReport, as_ground_set, sum_by
 
 
@@ -90,7 +90,7 @@ class Coverage(SetFunction):
 def _as_item_weights(weights: ArrayLike | None, items: int) -> Float64s:
     if weights is None:
         return np.ones(items)
-    values = np.array(weights, dtype=np.float64)
+    values = as_float64s(weights, "weights").copy()
     if values.shape != (items,):
         raise ValueError(f"weights has shape {values.shape}, expected ({items},): one weight per item")
     check_finite(values, "weights")

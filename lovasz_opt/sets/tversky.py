@@ -9,9 +9,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import Float64s, Ints
+from .._validation import Float64s, Ints, as_number
 from .base import SubmodularityReport
 from .counts import CountFunction
+
+#: Products of this with numbers of pixels, and their squares, do not overflow.
+_LARGEST_WEIGHT = 1e140
 
 
 class Tversky(CountFunction):
@@ -34,7 +37,7 @@ class Tversky(CountFunction):
     Raises
     ------
     ValueError, TypeError
-        If the target is empty or holds other labels, or a weight is negative or not finite.
+        If the target is empty or holds other labels, or a weight is negative, not finite or above 1e140.
 
     Notes
     -----
@@ -93,9 +96,10 @@ class Tversky(CountFunction):
         after = np.asarray(self.P - a1 + mistakes + more, dtype=np.float64)
         numerator = (self.P - a0) * more + (a1 - a0) * mistakes
         if self.P > 0 and self.beta > 0:
-            return numerator / (before * after)
+            return numerator / before / after
         defined = (before > 0) & (after > 0)
-        ratio = numerator / np.where(defined, before * after, 1.0)
+        # One after the other: the product of two small denominators may underflow.
+        ratio = numerator / np.where(defined, before, 1.0) / np.where(defined, after, 1.0)
         return np.where(defined, ratio, self._limit(a0, b0, a1, b1, before, after))
 
     def _limit(self, a0: Ints, b0: Ints, a1: Ints, b1: Ints, before: Float64s, after: Float64s) -> Float64s:
@@ -121,10 +125,9 @@ class Tversky(CountFunction):
 
 
 def _as_mistake_weight(value: float, name: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number ≥ 0, got {value!r}") from None
+    number = as_number(value, name, "a number ≥ 0")
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"{name} is {value}; it must be finite and ≥ 0")
+    if number > _LARGEST_WEIGHT:
+        raise ValueError(f"{name} is {value}; it must be at most {_LARGEST_WEIGHT:g}, or sums overflow")
     return number

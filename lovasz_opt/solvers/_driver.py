@@ -122,7 +122,7 @@ def drive(
     """Run a method until its certified gap is small, a limit is reached, or somebody stops it."""
     if not tol >= 0 or not math.isfinite(tol):
         raise ValueError(f"tol is {tol}; it must be finite and ≥ 0")
-    if max_iter < 0:
+    if not max_iter >= 0:
         raise ValueError(f"max_iter is {max_iter}; it must be ≥ 0")
     if max_time is not None and not max_time > 0:
         raise ValueError(f"max_time is {max_time}; it must be > 0 seconds, or None for no limit")
@@ -176,6 +176,8 @@ class _Run:
             self._go_on(resume)
 
     def _go_on(self, resume: Result) -> None:
+        if not isinstance(resume, Result):
+            raise TypeError(f"resume must be a Result, got {type(resume).__name__}; pass x0= for a point")
         if resume.method != self._method:
             raise ValueError(
                 f"resume is a result of {resume.method}; {self._method} cannot go on from it: "

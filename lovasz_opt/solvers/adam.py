@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import as_step
+from .._validation import as_number, as_step
 from ..problems import LinearHingeRisk, LovaszSoftmaxRisk
 from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
 from ._minibatch import Minibatches, Rule, Steps, bounded, evaluated, given_step, random_generator
@@ -97,6 +97,7 @@ def adam(
     """
     require("adam", pb, "batch", "n_images", "linearise", convex=False)
     batches, steps, fixed = Minibatches(pb, batch), Steps(step), given_step(step_size)
+    beta1, beta2 = as_number(beta1, "beta1"), as_number(beta2, "beta2")
     for name, beta in (("beta1", beta1), ("beta2", beta2)):
         if not 0 <= beta < 1:
             raise ValueError(f"{name} is {beta}; it must be ≥ 0 and below 1")

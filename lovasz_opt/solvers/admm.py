@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from numpy.typing import ArrayLike
 
-from .._validation import as_step
+from .._validation import as_number, as_step
 from .._vectors import norm
 from ..problems import Problem
 from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
@@ -79,6 +79,7 @@ def admm(
     'optimal'
     """
     require("admm", pb, "ridge", "prox_loss")
+    over_relaxation = as_number(over_relaxation, "over_relaxation")
     if not 0 < over_relaxation < 2:
         raise ValueError(f"over_relaxation is {over_relaxation}; it must lie strictly between 0 and 2")
     fixed = None if rho is None else as_step(rho, "rho")

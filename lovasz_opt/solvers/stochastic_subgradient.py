@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._validation import as_number
 from .._vectors import dot
 from ..problems import LinearHingeRisk, LovaszSoftmaxRisk
 from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
@@ -108,6 +109,7 @@ def stochastic_subgradient(
     """
     require("stochastic_subgradient", pb, "batch", "n_images", "linearise", convex=False)
     batches, steps, fixed = Minibatches(pb, batch), Steps(step), given_step(step_size)
+    momentum = as_number(momentum, "momentum")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}; it must be ≥ 0 and below 1")
     averaged, rng = Mean(average), random_generator(seed)
