@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ class TabulatedMinor:
         return int(self.code | int((np.int64(1) << members).sum()))
 
 
-def subset_sums(values: NDArray) -> NDArray:
+def subset_sums(values: NDArray[Any]) -> NDArray[Any]:
     """Sums of `values` over all subsets, (2^n,); bit i of the index stands for entry i."""
     sums = np.zeros(1, dtype=values.dtype)
     for value in values:

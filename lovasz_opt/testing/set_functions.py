@@ -71,7 +71,7 @@ def check_set_function(F: SetFunction, *, rtol: float = 1e-10, seed: int = 0) ->
     Notes
     -----
     A second or so for n ≤ 12, where all 2^n sets are looked at; beyond, time and memory are those of some
-    thousands of values and a few hundred orders, fewer where n is large.
+    thousands of values and a few hundred orders, fewer where n is large, and of some 50 proxes.
 
     Examples
     --------
