@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
@@ -108,6 +109,8 @@ def add_pages(app, exception):
 
 
 def setup(app):
+    # The site carries MathJax; this form needs no fonts, which browsers refuse to pages from a disk.
+    app.config.mathjax_path = "mathjax/tex-svg.js"
     # After numpydoc.
     app.connect("autodoc-process-docstring", escape_bars, priority=900)
     app.connect("build-finished", add_pages)

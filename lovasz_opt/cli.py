@@ -272,7 +272,9 @@ def certify(
     except ValueError as error:
         raise _fail(str(error)) from None
     except OSError as error:
-        raise _fail(f"cannot open {error.filename}: {error.strerror or error}; give another path") from None
+        # An error in writing, such as a full disk, does not name its file.
+        where = error.filename or out
+        raise _fail(f"cannot read or write {where}: {error.strerror or error}; give another path") from None
     typer.echo(certificate.summary())
     typer.echo(f"wrote {out}")
 

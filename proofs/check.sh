@@ -14,7 +14,9 @@ root=$PWD
 
 packages="coq libcoq-mathcomp libcoq-mathcomp-algebra-tactics libcoq-mathcomp-zify"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Jobs in the background do not get Ctrl-C.
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 passed=0
 failed=0
 

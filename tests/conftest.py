@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from devtools import Browser, find_chromium
 from hypothesis import HealthCheck, settings
 
 # Compilation makes the first example slow and says nothing about the code, so there is no deadline.
@@ -24,6 +25,19 @@ def data_directory() -> Path:
     if os.environ.get("LOVASZ_OPT_REQUIRE_DATA"):
         pytest.fail("LOVASZ_OPT_REQUIRE_DATA is set, but LOVASZ_OPT_DATA is not")
     pytest.skip("set LOVASZ_OPT_DATA to the folder of the real data sets to run this test")
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Headless Chromium without a network; tests that need it are skipped where there is none."""
+    program = find_chromium()
+    if program is None:
+        if os.environ.get("LOVASZ_OPT_REQUIRE_CHROMIUM"):
+            pytest.fail("LOVASZ_OPT_REQUIRE_CHROMIUM is set, but there is no Chromium")
+        pytest.skip("no Chromium to open pages in")
+    browser = Browser(program, tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import os
 import select
 import shutil
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 _OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-    "--remote-debugging-pipe", "about:blank",
+    # Pages must do without the network, and must not wait for it.
+    "--host-resolver-rules=MAP * ~NOTFOUND", "--remote-debugging-pipe", "about:blank",
 )  # fmt: skip
 #: Seconds to wait for an answer of the browser.
 _PATIENCE = 60.0
@@ -63,6 +63,7 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def close(self) -> None:
         """End the browser and wait for it."""
@@ -122,14 +123,11 @@ class Browser:
 
     def open(self, url: str) -> None:
         """Open a page anew, also where only the fragment differs, and wait until it is drawn."""
-        self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=url)
-        end = time.monotonic() + _PATIENCE
-        # The page may write a fragment of its own.
-        wanted = f"{url.partition('#')[0]} complete"
-        while self.evaluate("[location.href.split('#')[0], document.readyState].join(' ')") != wanted:
-            if time.monotonic() > end:
-                raise TimeoutError(f"{url} has not loaded")
+        for address in ("about:blank", url):
+            loader = self.call("Page.navigate", url=address)["loaderId"]
+            # Not by asking the page: a question on its way while pages change is never answered.
+            while not any(_loaded(event, loader) for event in self.events):
+                self.events.append(self._read())
         self.settle()
 
     def centre(self, selector: str) -> tuple[float, float]:
@@ -183,6 +181,12 @@ class Browser:
         clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+
+def _loaded(event: dict[str, Any], loader: str) -> bool:
+    """Whether the event says that what the loader loads is there."""
+    told = event.get("params", {})
+    return told.get("loaderId") == loader and told.get("name") == "load"
 
 
 def _high(descriptor: int) -> int:

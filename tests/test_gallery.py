@@ -8,8 +8,6 @@ import matplotlib.pyplot as plt
 import pytest
 from threadpoolctl import threadpool_limits
 
-from lovasz_opt.figures import style
-
 GALLERY = Path(__file__).parent.parent / "docs" / "gallery"
 EXAMPLES = sorted(GALLERY.glob("plot_*.py"))
 #: An example that needs one of these has its name behind the number: plot_15_torch_training.py.
@@ -65,11 +63,3 @@ def test_example_has_the_form_of_the_gallery(path):
     assert lines.count("# %%") >= 3
     assert 'plt.style.use("lovasz_opt.figures.look")' in lines
     assert lines[-1] == "plt.show()"
-
-
-def test_style_sheet_is_the_look_of_the_figures():
-    _, context = style.figure(1, 1)
-    with context:
-        figures = dict(matplotlib.rcParams)
-    with matplotlib.style.context("lovasz_opt.figures.look"):
-        assert dict(matplotlib.rcParams) == figures

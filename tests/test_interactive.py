@@ -1,13 +1,11 @@
 """The interactive page of the documentation in headless Chromium, and its mathematics against the package."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from devtools import Browser, find_chromium
 
 import lovasz_opt as lo
 
@@ -16,18 +14,6 @@ SOURCES = ("index.html", "page.js", "prox.js", "style.css")
 ADDRESS = (FOLDER / "index.html").as_uri()
 #: The page shows six digits.
 SHOWN = 1e-5
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    program = find_chromium()
-    if program is None:
-        if os.environ.get("LOVASZ_OPT_REQUIRE_CHROMIUM"):
-            pytest.fail("LOVASZ_OPT_REQUIRE_CHROMIUM is set, but there is no Chromium")
-        pytest.skip("no Chromium to open the page in")
-    browser = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

@@ -46,6 +46,11 @@ def test_the_tests_of_the_table_exist(file, test):
     assert not test or re.search(rf"^ *def {test}\(", source, flags=re.MULTILINE)
 
 
+def test_the_readme_counts_the_rows():
+    (count,) = re.findall(r"(\d+) theorems, no axioms", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert int(count) == len(rows())
+
+
 def test_every_item_has_theorems():
     assert {item for *_, items in rows() for item in re.findall(r"\d+", items)} == set("123456789")
 

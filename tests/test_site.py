@@ -4,24 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from devtools import Browser, find_chromium
 
 SITE = os.environ.get("LOVASZ_OPT_SITE")
 PAGES = ["index", "choose", "theory", "guarantees", "limits", "paper", "api/core", "auto_gallery/index"]
 
 pytestmark = pytest.mark.skipif(SITE is None, reason="LOVASZ_OPT_SITE does not say where the site is")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    program = find_chromium()
-    if program is None:
-        if os.environ.get("LOVASZ_OPT_REQUIRE_CHROMIUM"):
-            pytest.fail("LOVASZ_OPT_REQUIRE_CHROMIUM is set, but there is no Chromium")
-        pytest.skip("no Chromium to open the site in")
-    browser = Browser(program, tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 def page(name):
@@ -38,6 +25,13 @@ def test_a_page_fits_its_window_and_shows_its_pictures(browser, name, width):
     assert browser.evaluate("document.querySelector('main h1, h1').textContent.length") > 3
     missing = "[...document.images].filter(i => i.loading != 'lazy' && !i.naturalWidth).map(i => i.src)"
     assert browser.evaluate(missing) == []
+
+
+def test_formulas_are_set_without_a_network(browser):
+    browser.show(1280)
+    browser.open(page("theory"))
+    browser.evaluate("MathJax.startup.promise")
+    assert browser.evaluate("document.querySelectorAll('mjx-container svg').length") > 50
 
 
 def test_a_reader_finds_the_three_answers_in_two_clicks(browser):

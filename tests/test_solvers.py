@@ -9,6 +9,7 @@ import pytest
 from lovasz_opt import problems, reference, solvers
 from lovasz_opt.datasets import shapes
 from lovasz_opt.solvers.result import TRACE_COLUMNS
+from lovasz_opt.solvers.toolkit import require
 
 
 def small_risk(seed, l2=0.05):
@@ -249,6 +250,13 @@ def test_solvers_say_which_property_is_missing():
     for solve in (solvers.admm, solvers.subgradient):
         with pytest.raises(TypeError, match="object has none"):
             solve(object())
+
+
+def test_a_solver_of_ones_own_may_need_what_no_solver_here_does():
+    with pytest.raises(
+        TypeError, match=r"mine needs a problem with one more property \('hessian'\); object has"
+    ):
+        require("mine", object(), "hessian")
 
 
 BAD = [

@@ -96,21 +96,8 @@ LOSSES = {
 #: Contour of the target, and of a segmentation.
 TARGET_COLOR, SEGMENTATION_COLOR = "#F0E442", "#000000"
 
-_SETTINGS = {
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.handlelength": 3.6,
-    "figure.dpi": 100,
-    "savefig.dpi": 140,
-    "pdf.fonttype": 42,
-}
+#: The settings of every figure, for pyplot too: look.mplstyle beside this file.
+STYLE = "lovasz_opt.figures.look"
 
 
 def figure(
@@ -137,15 +124,15 @@ def figure(
         If Matplotlib is not installed.
     """
     try:
-        import matplotlib
+        from matplotlib import style
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("figures need Matplotlib: pip install 'lovasz-opt[study]'") from None
-    with matplotlib.rc_context(_SETTINGS):
+    with style.context(STYLE):
         fig = Figure(figsize=(width, height), layout=layout)
         FigureCanvasAgg(fig)
-    return fig, matplotlib.rc_context(_SETTINGS)
+    return fig, style.context(STYLE)
 
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -283,8 +283,10 @@ def project(points: ArrayLike, y: ArrayLike) -> Float64s:
     points, y = np.asarray(points, dtype=np.float64), np.asarray(y, dtype=np.float64)
     # Distances near 1 keep both terms of the sum of squares in the range of float64.
     scale = max(1.0, float(np.abs(points - y).max()))
-    system = np.vstack([(points - y).T / scale, np.ones(len(points))])
-    weights, _ = nnls(system, np.append(np.zeros(len(y)), 1.0), maxiter=100 * len(points))
+    # Without the row of zeros the nnls of SciPy 1.15 is wrong where as many weights as rows are positive
+    # (scipy/scipy#25389).
+    system = np.vstack([(points - y).T / scale, np.ones(len(points)), np.zeros(len(points))])
+    weights, _ = nnls(system, np.append(np.zeros(len(y)), [1.0, 0.0]), maxiter=100 * len(points))
     return points.T @ (weights / weights.sum())
 
 

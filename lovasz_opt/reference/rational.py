@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._validation import as_target
+from .._validation import as_rational, as_target
 from ..sets.base import SetFunction
 from .brute import all_masks
 
@@ -36,8 +36,7 @@ def as_fractions(x: Any) -> Fractions:
     [Fraction(1, 2), Fraction(3, 1)]
     """
     array = np.asarray(x)
-    # item() turns NumPy scalars into Python numbers, which Fraction takes without rounding.
-    flat = [Fraction(v.item() if isinstance(v, np.generic) else v) for v in array.ravel()]
+    flat = [as_rational(v, "x") for v in array.ravel()]
     out = np.empty(len(flat), dtype=object)
     out[:] = flat
     return out.reshape(array.shape)

@@ -97,7 +97,23 @@ def _between(first: Minorant, second: Minorant, t: float) -> Minorant:
 
 
 def starting_point(problem: AnyProblem, x0: ArrayLike | None) -> Float64s:
-    """A private copy of x0, or the minimiser of the quadratic."""
+    """A private copy of x0, or the minimiser of the quadratic.
+
+    Parameters
+    ----------
+    problem : Problem
+    x0 : array_like or None
+        Of the shape of the variable, or flat.
+
+    Returns
+    -------
+    (n,) ndarray of float64
+
+    Raises
+    ------
+    ValueError
+        If x0 has another size, or an entry that is not finite.
+    """
     if x0 is None:
         return problem.center.copy()
     array = np.array(x0, dtype=np.float64)
@@ -119,7 +135,31 @@ def drive(
     callback: Callback | None,
     resume: Result | None = None,
 ) -> Result:
-    """Run a method until its certified gap is small, a limit is reached, or somebody stops it."""
+    """Run a method until its certified gap is small, a limit is reached, or somebody stops it.
+
+    Parameters
+    ----------
+    method : str
+        What the result calls it.
+    problem : Problem
+    iterates : callable
+        Takes the `LowerBound` so far and the `Memory`, and yields an `Iterate` for every iteration, the
+        starting point first. It fills the memory before it yields, and goes on from one that is not empty.
+    tol, max_iter, max_time, callback, resume
+        As for every solver.
+
+    Returns
+    -------
+    Result
+        Also after Ctrl-C, with the status "interrupted" and the best point so far.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a limit is out of range, or `resume` is a result of another method or problem.
+    ArithmeticError
+        If the lower bound exceeds an objective by more than rounding.
+    """
     if not tol >= 0 or not math.isfinite(tol):
         raise ValueError(f"tol is {tol}; it must be finite and ≥ 0")
     if not max_iter >= 0:

@@ -22,7 +22,19 @@ _WHAT = {
 def require(solver: str, problem: Any, *names: str, convex: bool = True) -> None:
     """Raise `TypeError` naming the first property that the problem lacks.
 
-    A solver relies on convexity, for its minorants at least, unless it says that it does not.
+    Parameters
+    ----------
+    solver : str
+        Its name, for the message.
+    problem : object
+    *names : str
+        Attributes that the solver uses.
+    convex : bool
+        Whether it relies on convexity, as it does for its minorants at least.
+
+    Returns
+    -------
+    None
     """
     if convex and not getattr(problem, "convex", True):
         raise TypeError(
@@ -31,7 +43,8 @@ def require(solver: str, problem: Any, *names: str, convex: bool = True) -> None
         )
     for name in names:
         if not hasattr(problem, name):
+            what = _WHAT.get(name, "one more property")
             raise TypeError(
-                f"{solver} needs a problem with {_WHAT[name]} ('{name}'); {type(problem).__name__} has none: "
+                f"{solver} needs a problem with {what} ('{name}'); {type(problem).__name__} has none: "
                 "see lovasz_opt.solvers for the other methods"
             )

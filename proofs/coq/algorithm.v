@@ -318,15 +318,16 @@ rewrite -root_v; have [/rises->//|] := ltP t v; rewrite le_eqVlt => /predU1P[->|
 by rewrite ltNge (ltW up).
 Qed.
 
-(** The algorithm with Newton's search: where it ends for all pools, from whatever start and bracket. *)
+(** The algorithm with Newton's search: where it ends for all pools, from whatever start and bracket, and
+wherever else it looks. *)
 Theorem newton_is_prox root :
-  (forall b b', (b < b')%N -> (b' <= #|~: fg|)%N -> exists steps floor ceiling t,
-     newton_search foreground (cost b) (cost b') (pool_offset b b') (b' - b)%:R steps floor ceiling t =
-     Some (root b b')) ->
+  (forall b b', (b < b')%N -> (b' <= #|~: fg|)%N -> exists elsewhere steps floor ceiling t,
+     newton_search elsewhere foreground (cost b) (cost b') (pool_offset b b') (b' - b)%:R
+       steps floor ceiling t = Some (root b b')) ->
   is_prox (lovasz (jaccard R fg)) gamma x (prox_by_pools root).
 Proof.
 move=> found; apply: prox_by_pools_is_prox => b b' bb' b'n.
-have [steps [floor [ceiling [t search]]]] := found b b' bb' b'n; apply: newton_search_root search.
+have [elsewhere [steps [floor [ceiling [t search]]]]] := found b b' bb' b'n; apply: newton_search_root search.
 - by rewrite ltr0n subn_gt0.
 - exact/cost_le/ltnW.
 - exact: foreground_sorted.

@@ -496,27 +496,31 @@ move=> B0 c'c ordered s same same'.
 by rewrite pool_functionE // /newton same same' -/(newton xs c c' A B t) subrr mulr0.
 Qed.
 
-(** Newton's search within a bracket of the root: bisection replaces a step that leaves the bracket. The
+(** Newton's search within a bracket of the root: bisection replaces a step that leaves the bracket, and
+[elsewhere] may send the search to any other point, as the kernel does to breakpoints after some steps. The
 search gives up after a given number of steps; that some number suffices is not claimed. *)
-Fixpoint newton_search xs c c' A B steps floor ceiling t : option R :=
+Fixpoint newton_search elsewhere xs c c' A B steps floor ceiling t : option R :=
   if steps is steps.+1 then
     let s := newton xs c c' A B t in
     if s == t then Some t else
     let floor := if t < s then Num.max floor t else floor in
     let ceiling := if t < s then ceiling else Num.min ceiling t in
-    if floor < s < ceiling then
+    if elsewhere steps floor ceiling s is Some u then
+      newton_search elsewhere xs c c' A B steps floor ceiling u
+    else if floor < s < ceiling then
       if (above xs (s + c) == above xs (t + c)) && (above xs (s + c') == above xs (t + c')) then Some s
-      else newton_search xs c c' A B steps floor ceiling s
-    else newton_search xs c c' A B steps floor ceiling (floor + (ceiling - floor) / 2)
+      else newton_search elsewhere xs c c' A B steps floor ceiling s
+    else newton_search elsewhere xs c c' A B steps floor ceiling (floor + (ceiling - floor) / 2)
   else None.
 
 (** What the search finds is the root. *)
-Theorem newton_search_root xs c c' A B steps floor ceiling t u :
+Theorem newton_search_root elsewhere xs c c' A B steps floor ceiling t u :
   0 < B -> c' <= c -> sorted (fun a b : R => b <= a) xs ->
-  newton_search xs c c' A B steps floor ceiling t = Some u -> pool_function xs c c' A B u = 0.
+  newton_search elsewhere xs c c' A B steps floor ceiling t = Some u -> pool_function xs c c' A B u = 0.
 Proof.
 move=> B0 c'c ordered; elim: steps floor ceiling t => //= steps IH floor ceiling t.
 case: eqP => [stays [<-]|_]; first by rewrite pool_functionE // stays subrr mulr0.
+case: (elsewhere _ _ _ _) => [v|]; first exact: IH.
 case: ifP => _; last exact: IH.
 case: ifP => [/andP[/eqP same /eqP same'] [<-]|_]; last exact: IH.
 exact: newton_stops_at_root.
