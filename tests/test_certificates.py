@@ -300,8 +300,9 @@ def test_command_with_bad_input_is_one_line_and_exit_code_2(tmp_path):
         ((arrays("lengths.npz", x=[1.0], target=[1, 0]),), "x has 1 entries, expected 2"),
         ((good, "--gamma", "-1"), "gamma is -1; it must be > 0"),
         ((good, "--out", tmp_path / "no" / "where"), "cannot read or write"),
-        ((good, "--out", "/dev/full"), "cannot read or write /dev/full: No space left"),
     ]
+    if Path("/dev/full").exists():
+        cases.append(((good, "--out", "/dev/full"), "cannot read or write /dev/full: No space left"))
     for arguments, message in cases:
         defaults = [] if "--gamma" in arguments else ["--gamma", "1"]
         defaults += [] if "--out" in arguments else ["--out", out]

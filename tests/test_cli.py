@@ -94,6 +94,7 @@ def test_study_keeps_what_is_done_when_interrupted(tiny, tmp_path, monkeypatch):
     assert (tmp_path / "convergence.png").exists()
 
 
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no groups of processes here")
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_ctrl_c_in_a_real_process(jobs, tmp_path):
     # A test run in the background of a shell inherits an ignored SIGINT, which Python would leave ignored.

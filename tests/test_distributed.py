@@ -9,6 +9,8 @@ import pytest
 
 from lovasz_opt import problems, solvers
 
+#: Windows has one way to end a process, and it asks nobody.
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 distributed = pytest.importorskip("distributed")
 # Clusters close their sockets and processes in their own time.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore:.*:DeprecationWarning")
@@ -94,7 +96,7 @@ def test_a_worker_that_is_killed_costs_time_only(client):
     def kill(state):
         if state.iteration == expected.nit // 2 and not killed:
             killed.append(next(iter(client.run(os.getpid).values())))
-            os.kill(killed[0], signal.SIGKILL)
+            os.kill(killed[0], KILL)
 
     result = solvers.ssnal(spread(client), tol=1e-9, callback=kill)
     assert killed
