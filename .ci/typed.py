@@ -1,6 +1,6 @@
 """Fail if a name that users can import has a type that a type checker cannot know.
 
-    pyright --verifytypes lovasz_opt --ignoreexternal --outputjson | python .ci/typed.py
+    basedpyright --verifytypes lovasz_opt --ignoreexternal --outputjson | python .ci/typed.py
 
 Left out: the kernels, which Numba types, and what inherits from PyTorch, which need not be installed.
 """

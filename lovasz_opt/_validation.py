@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
@@ -95,6 +96,14 @@ def as_number(value: Any, name: str, kind: str = "a number") -> float:
         raise ValueError(f"{name} is an integer beyond the range of floats; it must be finite") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be {kind}, got {value!r}") from None
+
+
+def as_whole(value: Any, name: str) -> int:
+    """Return an integer, which may be one of NumPy's."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
 
 
 def as_step(gamma: float, name: str = "gamma") -> float:

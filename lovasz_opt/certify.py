@@ -42,7 +42,7 @@ class Certificate:
     @property
     def relative_gap(self) -> float:
         """The gap divided by the primal value's size (0/0 counts as 0)."""
-        return 0.0 if self.gap == 0 else self.gap / max(abs(self.primal), np.finfo(np.float64).tiny)
+        return self.gap / max(abs(self.primal), float(np.finfo(np.float64).tiny))
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,9 @@ def _certificate(
     residual = z - x + gamma * w / mu
     gap = 0.5 * float(mu @ residual**2) + gamma * slack
     excess = max(0.0, float(f.F._violation(w)[0]))
-    infeasibility = max(excess, abs(total_excess))
+    infeasibility = max(excess, total_excess)
     primal = 0.5 * float(mu @ (z - x) ** 2) + gamma * f(z)
-    bound = _distance_bound(gap, excess, abs(total_excess), gamma, z, float(mu.min()))
+    bound = _distance_bound(gap, excess, total_excess, gamma, z, float(mu.min()))
     return Certificate(gap, infeasibility, bound, primal)
 
 
@@ -185,12 +185,12 @@ def _distance_bound(
 
 
 def _support_gap(F: SetFunction, z: Float64s, w: Float64s) -> tuple[float, float]:
-    """f(z) − ⟨w, z⟩ and w(V) − F(V), summed over level sets so that nothing large cancels."""
+    """f(z) − ⟨w, z⟩ and |w(V) − F(V)|, summed over level sets so that nothing large cancels."""
     order = argsort_decreasing(z)
     slack = np.cumsum(F.increments(order) - w[order])
     sorted_z = z[order]
     gap = float(-np.diff(sorted_z) @ slack[:-1]) + float(sorted_z[-1] * slack[-1])
-    return gap, -float(slack[-1])
+    return gap, abs(float(slack[-1]))
 
 
 def verify_subgradient(f: LovaszExtension, x: ArrayLike, w: ArrayLike) -> SubgradientCertificate:

@@ -269,7 +269,7 @@ def certify(
         certificate.write(out)
     except NotProximalError as error:
         raise _fail(str(error), 1) from None
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise _fail(str(error)) from None
     except OSError as error:
         # An error in writing, such as a full disk, does not name its file.

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ._validation import Bools, Float64s, Ints
+from ._npz import read_npz
+from ._validation import Bools, Float64s, Ints, as_number
 from .problems import LinearHingeRisk, Quantised
 
 #: Label of void pixels in every target of this module.
@@ -168,6 +168,7 @@ def motorcycle(scale: int = 2, nearer_than: float = 30.0) -> Photograph:
     """
     if scale < 1 or scale != int(scale):
         raise ValueError(f"scale is {scale}; it must be a whole number ≥ 1")
+    nearer_than = as_number(nearer_than, "nearer_than")
     try:
         from skimage.data import stereo_motorcycle
     except ImportError:
@@ -265,6 +266,8 @@ def tiles(photo: Photograph, size: int, seed: int = 0, smallest: float = 0.03) -
     ValueError
         If fewer than two tiles hold both classes.
     """
+    if not as_number(size, "size") >= 1:
+        raise ValueError(f"size is {size}; it must be ≥ 1 pixel")
     height, width = photo.target.shape
     edges = [np.linspace(0, n, max(1, round(n / size)) + 1).astype(int).tolist() for n in (height, width)]
     boxes = []
@@ -622,6 +625,8 @@ def _check_choice(value: str, name: str, choices: Sequence[str]) -> None:
 
 def _draw(candidates: Ints, limit: int | None, seed: int) -> Ints:
     """At most `limit` of the candidates, in their order."""
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; it must be ≥ 1, or None for all")
     if limit is None or limit >= candidates.size:
         return candidates
     return np.sort(np.random.default_rng(seed).choice(candidates, limit, replace=False))
@@ -702,14 +707,8 @@ def _load(path: Path, name: str) -> NDArray[Any]:
     """One array of an .npz file, or a `DataError` that names the file."""
     _check_exists(path)
     try:
-        # Opened here, since np.load leaves its own file open when the archive is damaged.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            if name not in archive.files:
-                raise DataError(
-                    f"{path}: holds no array {name!r}; found {', '.join(archive.files) or 'none'}"
-                )
-            return np.asarray(archive[name])
-    except DataError:
-        raise
-    except (BadZipFile, EOFError, OSError, ValueError) as error:
-        raise DataError(f"{path}: damaged or not an .npz file ({error}); copy it again") from None
+        return read_npz(path, name)[name]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error}); copy it again") from None
+    except ValueError as error:
+        raise DataError(str(error)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, Literal
@@ -499,7 +500,7 @@ class LovaszExtension:
                 f"prox of {self!r}: certified duality gap {solution.gap:.3g} after {solution.nit} iterations "
                 f"is above tol = {tol:g} times the problem's scale; raise tol or treat z as approximate",
                 ProxAccuracyWarning,
-                stacklevel=4,
+                stacklevel=_levels_to_the_caller(),
             )
         return solution
 
@@ -553,3 +554,11 @@ def _problem_scale(x: Float64s, z: Float64s, gamma: float, weights: Float64s | N
     """Size of the objective that a gap is compared with: ½‖z − x‖² in the metric, and no less than gamma."""
     square = (z - x) ** 2
     return max(float(square.sum() if weights is None else weights @ square) / 2, gamma)
+
+
+def _levels_to_the_caller() -> int:
+    """The `stacklevel` at which a warning shows the user's line, however many of our calls are between."""
+    package, level, frame = __name__.partition(".")[0], 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level

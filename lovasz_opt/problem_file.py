@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
-import numpy as np
+from ._npz import read_npz
 
 
 class ProxProblem(NamedTuple):
@@ -51,12 +50,7 @@ def read_problem(path: Path) -> ProxProblem:
 
 
 def _from_arrays(path: Path) -> ProxProblem:
-    try:
-        # Opened here, since np.load leaves its own file open when the archive is damaged.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except (BadZipFile, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: damaged or not an .npz file of numbers ({error}); save it again") from None
+    found = read_npz(path)
     for name in ("target", "x"):
         if name not in found:
             raise ValueError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._validation import Bools, Ints
+from ._validation import Bools, Ints, as_number, as_whole
 
 
 class EquibatchSampler:
@@ -82,9 +83,12 @@ class EquibatchSampler:
             raise ValueError(
                 f"presence, of shape {table.shape}, shows no class in any image; check the labels"
             )
-        self.length = len(table) if length is None else int(length)
-        if self.length < 1:
-            raise ValueError(f"length is {length}; an epoch needs at least one index")
+        self.length = len(table) if length is None else as_whole(length, "length")
+        if not 1 <= self.length <= sys.maxsize:
+            raise ValueError(
+                f"length is {length}; an epoch needs at least one index, and at most {sys.maxsize}"
+            )
+        replicas, rank = as_whole(replicas, "replicas"), as_whole(rank, "rank")
         if replicas < 1 or not 0 <= rank < replicas:
             raise ValueError(f"rank is {rank} of {replicas} replicas; it must be in 0, …, replicas − 1")
         self.classes: Ints = np.flatnonzero(table.any(axis=0))
@@ -136,11 +140,15 @@ def class_presence(labels: Iterable[Any], n_classes: int, ignore: int | None = N
     array([[ True, False],
            [ True,  True]])
     """
+    void = None if ignore is None else as_number(ignore, "ignore")
+    n_classes = as_whole(n_classes, "n_classes")
+    if not 1 <= n_classes <= sys.maxsize:
+        raise ValueError(f"n_classes is {n_classes}; it must be ≥ 1, and fit into memory")
     rows: list[NDArray[np.bool_]] = []
     for k, image in enumerate(labels):
         present = np.unique(np.asarray(image))
-        present = present[present != ignore] if ignore is not None else present
-        wrong = present[(present < 0) | (present >= n_classes)]
+        present = present[present != void] if void is not None else present
+        wrong = present[~((present >= 0) & (present < n_classes) & (present % 1 == 0))]
         if len(wrong):
             raise ValueError(
                 f"labels[{k}] holds {wrong[0]}, outside {{0, …, {n_classes - 1}}}; "

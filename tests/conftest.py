@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from devtools import Browser, find_chromium
@@ -14,6 +15,22 @@ settings.register_profile(
     "default", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("default")
+
+
+@pytest.fixture
+def as_python(monkeypatch: pytest.MonkeyPatch) -> Callable[[ModuleType], ModuleType]:
+    """Makes the kernels of a module Python functions that call one another, and returns the module.
+
+    They need no compilation, their constants can be made small, and what they call can be counted.
+    """
+
+    def replace(module: ModuleType) -> ModuleType:
+        for name, value in list(vars(module).items()):
+            if hasattr(value, "py_func"):
+                monkeypatch.setattr(module, name, value.py_func)
+        return module
+
+    return replace
 
 
 @pytest.fixture

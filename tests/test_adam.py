@@ -95,6 +95,9 @@ def test_steps_that_are_too_long_are_reported(alpha, size):
     assert r.status == "diverged"
     assert not np.isnan(r.trace["value"]).any()
     assert np.isfinite(r.x).all()
+    if size == 1 and alpha >= 1e200:
+        # Nothing can be computed after the first image, and nothing is tried: two products for one of six.
+        assert r.trace["passes"][-1] - r.trace["passes"][-2] == pytest.approx(2 / 6)
     assert 0 <= r.dual <= solvers.ssnal(pb).value <= r.value * (1 + 1e-8)
 
 
@@ -142,3 +145,39 @@ def test_bad_arguments(arguments, message):
 def test_a_problem_without_images_is_refused():
     with pytest.raises(TypeError, match=r"needs a problem with images .* \('batch'\); ImageProx has none"):
         solvers.adam(problems.ImageProx([0.5, 1.0], [1, 0], 1.0))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+def test_the_default_step_halves_a_linear_model_of_the_objective(scale):
+    features, targets = images(np.random.default_rng(9))
+    pb = problems.LinearHingeRisk([scale * X for X in features], targets, 0.05 * scale**2)
+    value, g = pb.value_and_subgradient(np.full(4, 0.1 / scale))
+    r, same = (
+        solvers.adam(pb, step_size=alpha, x0=np.full(4, 0.1 / scale), tol=0, max_iter=3)
+        for alpha in (None, value / (2 * np.abs(g).sum()))
+    )
+    np.testing.assert_allclose(r.x, same.x, rtol=1e-9)
+    assert r.state["memory"]["alpha"] == pytest.approx(value / (2 * np.abs(g).sum()), rel=1e-12)
+
+
+def test_a_start_that_is_stationary_for_all_images_together():
+    """Two images pull in opposite directions: no scale is known, and the step is 1."""
+    X = np.array([[1.0, 2.0], [-1.0, 0.5], [0.0, 1.0]])
+    pb = problems.LovaszSoftmaxRisk([X, -X], [[0, 1, 1], [0, 1, 1]], l2=0.1)
+    assert np.abs(pb.value_and_subgradient(np.zeros((2, 2)))[1]).max() == 0
+    r, same = (solvers.adam(pb, step_size=alpha, max_iter=2) for alpha in (None, 1.0))
+    for name in ("x", "alpha"):
+        np.testing.assert_array_equal(r.state["memory"][name], same.state["memory"][name])
+    assert np.abs(r.state["memory"]["x"]).max() > 0
+
+
+def test_decays_of_zero_are_sign_steps():
+    """Without memory a step is g/(|g| + ε), whatever the size of the subgradient."""
+    pb = risk(10)
+    g = pb.value_and_subgradient(np.full(4, 0.2))[1]
+    seen = []
+    solvers.adam(
+        pb, "constant", 0.5, None, 0.0, 0.0, 1e-12, x0=np.full(4, 0.2), tol=0, max_iter=1,
+        callback=lambda state: seen.append(state.x.copy()),
+    )  # fmt: skip
+    np.testing.assert_allclose(seen[1], 0.2 - 0.5 * np.sign(g), atol=1e-9)

@@ -13,6 +13,7 @@ from lovasz_opt import problems, reference, solvers
 from lovasz_opt.problems import Minorant
 from lovasz_opt.solvers._cuts import Cuts
 
+bundle = importlib.import_module("lovasz_opt.solvers.bundle")
 EPSILON = np.finfo(np.float64).eps
 
 long_images = partial(images, p=80)
@@ -151,7 +152,7 @@ def test_the_line_search_saves_passes():
 
 
 def test_a_poor_line_search_does_not_stall(monkeypatch):
-    monkeypatch.setattr(importlib.import_module("lovasz_opt.solvers.bundle"), "_TRIALS", 1)
+    monkeypatch.setattr(bundle, "_TRIALS", 1)
     pb = problems.LinearHingeRisk(*long_images(np.random.default_rng(4), n=5, p=300, d=10), l2=1e-3)
     assert solvers.bundle(pb, tol=1e-5, max_iter=200).status == "optimal"
 
@@ -185,5 +186,157 @@ def test_bad_input():
     pb = awkward("one pixel", np.random.default_rng(1), long_images, 1e-3)
     with pytest.raises(ValueError, match="patience is 0; it must be ≥ 1"):
         solvers.bundle(pb, patience=0)
+    assert solvers.bundle(pb, patience=1).status == "optimal"
     with pytest.raises(TypeError, match=r"bundle needs a problem with a value .* \('loss_and_subgradient'\)"):
         solvers.bundle(object())
+
+
+def test_cuts_keep_count():
+    """Products, weights and idle solutions of each cut, written out; the model in one variable, by hand."""
+    assert Cuts(4.0, Minorant(1.0, np.array([2.0]))).state()["gram"].tolist() == [[1.0]]
+    offsets, slopes = [0.0, 1.0, 0.5, -9.0], np.array([[0.0], [2.0], [-1.0], [0.5]])
+    cuts = Cuts(4.0, Minorant(offsets[0], slopes[0]))
+    idle = np.zeros(1, dtype=int)
+    # The least value of 2w² plus the greatest cut: at 0, then at −½, then at −1/6 where the lines meet.
+    for m, bound in enumerate((0.0, 0.5, 2 / 36 + 2 / 3, 2 / 36 + 2 / 3), 1):
+        if m > 1:
+            before = cuts.state()["weights"]
+            cuts.add(Minorant(offsets[m - 1], slopes[m - 1]))
+            np.testing.assert_array_equal(cuts.state()["weights"], [*before, 0.0])
+            np.testing.assert_array_equal(cuts.state()["idle"], [*idle, 0])
+            idle = np.append(idle, 0)
+        minorant = cuts.minimise()
+        assert minorant.offset - minorant.slope @ minorant.slope / 8 == pytest.approx(bound, abs=1e-14)
+        state = cuts.state()
+        np.testing.assert_array_equal(state["slopes"], slopes[:m])
+        np.testing.assert_array_equal(state["offsets"], offsets[:m])
+        np.testing.assert_allclose(state["gram"], slopes[:m] @ slopes[:m].T / 4.0, atol=1e-15)
+        idle = np.where(state["weights"] > 0, 0, idle + 1)
+        np.testing.assert_array_equal(state["idle"], idle)
+        assert len(cuts) == m
+    assert idle.tolist() == [3, 0, 0, 1]
+    # Out of the model after as many solutions without weight as asked for, no earlier.
+    for patience, left in ((4, [0, 1, 2, 3]), (3, [1, 2, 3]), (2, [1, 2, 3]), (1, [1, 2])):
+        cuts.forget(patience)
+        state = cuts.state()
+        np.testing.assert_array_equal(state["slopes"], slopes[left])
+        np.testing.assert_array_equal(state["offsets"], np.array(offsets)[left])
+        np.testing.assert_allclose(state["gram"], slopes[left] @ slopes[left].T / 4.0, atol=1e-15)
+        assert [len(state[name]) for name in ("weights", "idle")] == [len(left)] * 2
+
+
+class Ray:
+    """A point at t on a ray, where the objective is f and its slope df; counts how many are looked at."""
+
+    looks = 0
+
+    def __init__(self, f, df, t):
+        self.f, self.df, self.t = f, df, t
+        # Two scores for one variable: changes of scores must not be taken for those of the variable.
+        self.x, self.scores, self.value = np.array([t]), np.array([3.0 * t, 1.0]), f(t)
+
+    def towards(self, other, t):
+        assert (self.t, other.t) == (0.0, 1.0)
+        Ray.looks += 1
+        return Ray(self.f, self.df, t)
+
+    def slope(self, change, change_of_scores):
+        assert (change.tolist(), change_of_scores.tolist()) == ([1.0], [3.0, 0.0])
+        return self.df(self.t)
+
+
+def search(f, df):
+    here, there = Ray(f, df, 0.0), Ray(f, df, 1.0)
+    Ray.looks = 0
+    found = bundle._line_search(here, there)
+    assert (found is here) == (found.t == 0.0)
+    return found.t, Ray.looks
+
+
+def test_the_line_search():
+    def parabola(top):
+        return lambda t: (t - top) ** 2, lambda t: 2 * (t - top)
+
+    # The slope of a parabola is a line: the first secant is exact. The minimiser of the model costs nothing.
+    assert search(*parabola(0.5)) == (0.5, 1)
+    assert search(*parabola(3.0)) == (3.0, 3)
+    # Flat enough at a tenth of the first slope, and there only.
+    assert search(*parabola(1.05)) == (1.0, 0)
+    assert search(*parabola(1.15)) == (1.15, 2)
+    assert search(lambda t: max(-10 * t, t - 11), lambda t: -10.0 if t < 1 else 1.0) == (1.0, 0)
+    # Six trials, each twice as far; the last one is the best.
+    assert search(lambda t: -t, lambda t: -1.0) == (32.0, 5)
+    # Of a plateau the nearest end.
+    assert search(lambda t: max(1 - t, 0.0), lambda t: -1.0 if t <= 1 else 0.0) == (1.0, 1)
+    # Where nothing falls, nothing is looked at.
+    assert search(lambda t: t / 2, lambda t: 0.5) == (0.0, 0)
+    assert search(lambda t: t * t, lambda t: 2 * t) == (0.0, 0)
+    # A kink close by: every trial is worse than the start, which is kept.
+    assert search(lambda t: max(-t, 1e9 * t - 1e-3), lambda t: -1.0 if t == 0 else 1e9)[0] == 0.0
+
+
+@pytest.mark.parametrize("patience", [2, 50])
+@pytest.mark.parametrize("trials", [6, 1, 0])
+def test_an_iteration_is_what_it_says(trials, patience, monkeypatch):
+    """Each from the memory of the one before: the model, the line, the cuts that are added and dropped."""
+    rng, line_search = np.random.default_rng(1), trials > 0
+    monkeypatch.setattr(bundle, "_TRIALS", trials)
+    features, targets = images(rng, n=3, p=60, d=8, noise=0.6)
+    center = rng.standard_normal(8)
+    pb = problems.LinearHingeRisk(features, targets, 0.01).batch(range(3), center=center)
+
+    def cut_at(v):
+        return pb.linearise(v)[2]
+
+    start = rng.standard_normal(8)
+    r = solvers.bundle(pb, line_search, patience, x0=start, tol=0, max_iter=0)
+    first = r.state["memory"]["cuts"]
+    # The loss is ≥ 0, and touched at the start.
+    np.testing.assert_allclose(first["offsets"], [0, cut_at(start).offset], atol=1e-12)
+    np.testing.assert_allclose(first["slopes"], [np.zeros(8), cut_at(start).slope], atol=1e-12)
+    added, dropped = [], 0
+    for k in range(1, 20):
+        old = r.state["memory"]
+        cuts = Cuts.restored(pb.strong_convexity, old["cuts"])
+        model = cuts.minimise()
+        size = len(cuts)
+        cuts.forget(patience)
+        dropped += size - len(cuts)
+        there = center - model.slope / 0.01
+        r = solvers.bundle(pb, line_search, patience, tol=0, max_iter=k, resume=r)
+        assert r.nit == k
+        new, here = r.state["memory"], r.state["memory"]["x"]
+        bound = pb.lower_bound(model)
+        # What earlier cuts have proved stays proved when they are dropped.
+        assert bound <= r.dual * (1 + 1e-12)
+        assert patience == 2 or r.dual == pytest.approx(bound, rel=1e-9)
+        np.testing.assert_allclose(new["scores"], pb.apply(here), atol=1e-10)
+        expected = []
+        if line_search:
+            # On the ray, no higher than at either end, and near a minimum on it.
+            along = there - old["x"]
+            t = (here - old["x"]) @ along / (along @ along)
+            np.testing.assert_allclose(here, old["x"] + t * along, atol=1e-10)
+            assert pb.value(here) <= min(pb.value(old["x"]), pb.value(there)) + 1e-12
+            if trials == 6:
+                least = min(pb.value(old["x"] + step * along) for step in np.linspace(0, 2, 201))
+                assert pb.value(here) - least <= 0.1 * (pb.value(old["x"]) - least) + 1e-6
+            # A tenth of the way that is left, beyond it.
+            expected.append(cut_at(here + 0.1 * (there - here)))
+            height = pb.quadratic(there) + expected[0].offset + expected[0].slope @ (there - center)
+            second = height < (bound + pb.value(here)) / 2
+        else:
+            np.testing.assert_allclose(here, there, atol=1e-10)
+            second = True
+        if second:
+            expected.append(cut_at(there))
+        added.append(len(expected))
+        np.testing.assert_allclose(
+            new["cuts"]["offsets"], [*cuts.offsets, *(c.offset for c in expected)], atol=1e-9
+        )
+        np.testing.assert_allclose(
+            new["cuts"]["slopes"], [*cuts.slopes, *(c.slope for c in expected)], atol=1e-9
+        )
+    # A search that ends early falls short of the minimum at times.
+    assert set(added) == ({1, 2} if trials == 1 else {1})
+    assert (dropped > 0) == (patience == 2)

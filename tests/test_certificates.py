@@ -296,6 +296,7 @@ def test_command_with_bad_input_is_one_line_and_exit_code_2(tmp_path):
         ((arrays("missing.npz", x=[1.0]),), "holds no array 'target'; found x"),
         ((arrays("steps.npz", x=[1.0], target=[1], gamma=[1, 2]),), "gamma has 2 entries"),
         ((arrays("nan.npz", x=[np.nan], target=[1]),), "x[0] is nan"),
+        ((arrays("words.npz", x=[1.0], target=["a"]),), "target must be boolean or hold 0 and 1, got dtype"),
         ((arrays("void.npz", x=[1.0], target=[255]),), "target holds 255, outside {0, 1}"),
         ((arrays("lengths.npz", x=[1.0], target=[1, 0]),), "x has 1 entries, expected 2"),
         ((good, "--gamma", "-1"), "gamma is -1; it must be > 0"),

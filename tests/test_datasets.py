@@ -93,6 +93,8 @@ def test_arguments_out_of_range(photo):
         datasets.motorcycle(scale=0)
     with pytest.raises(ValueError, match=r"nearer_than is 1000\.0, which leaves one class empty"):
         datasets.motorcycle(scale=8, nearer_than=1000.0)
+    with pytest.raises(TypeError, match="nearer_than must be a number"):
+        datasets.motorcycle(scale=8, nearer_than=np.zeros(3))
     with pytest.raises(ValueError, match="size is 1000: 1 tiles hold both classes, two are needed"):
         datasets.tiles(photo, 1000)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numba
 import numpy as np
@@ -10,6 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lovasz_opt as lo
+from lovasz_opt import extension
+from lovasz_opt._solution import ProxSolution
+from lovasz_opt.path import pav_in_order, prox_path
 
 INTEGERS = st.integers(-6, 6).map(float)
 REALS = st.floats(-10, 10, allow_subnormal=True)
@@ -371,6 +375,158 @@ def test_pool_values_keep_their_digits_among_many_pixels(share):
         assert abs(solution.z[members[0]] - value) <= 4 * np.spacing(2.0)
 
 
+@pytest.mark.parametrize("shape", [(12,), (1, 12), (2, 3, 12)])
+def test_envelope_and_gradient_from_the_prox(shape):
+    rng = np.random.default_rng(6)
+    f = lo.LovaszExtension(lo.Jaccard(rng.random(12) < 0.4))
+    x, gamma = rng.standard_normal(shape), 3.0
+    z = f.prox(x, gamma)
+    values, gradients = f.envelope_and_gradient(x, gamma)
+    assert np.shape(values) == shape[:-1]
+    np.testing.assert_allclose(values, ((z - x) ** 2).sum(axis=-1) / (2 * gamma) + f(z), rtol=1e-13)
+    np.testing.assert_allclose(gradients, (x - z) / gamma, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(f.envelope(x, gamma), values)
+    single = f.envelope_and_gradient(x.astype(np.float32), gamma)[1]
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, gradients, rtol=0, atol=1e-6)
+
+
+def test_a_gradient_keeps_its_digits_next_to_a_large_constant():
+    rng = np.random.default_rng(8)
+    f = lo.LovaszExtension(lo.Jaccard(rng.random(40) < 0.4))
+    x, gamma = rng.integers(-40, 40, 40) / 8, 256.0
+    # Exact, but x − z would keep no digit after the second.
+    shifted = x + 2.0**44
+    np.testing.assert_array_equal(shifted - 2.0**44, x)
+    pools = f.prox_solution(shifted, gamma).pools
+    assert 1 < pools.max() + 1 < 20
+    _, expected = f.envelope_and_gradient(x, gamma)
+    _, gradient = f.envelope_and_gradient(shifted, gamma)
+    np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-16)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(12,), (1, 12), (2, 3, 12)])
+def test_value_and_subgradient_are_those_of_the_rows(shape, dtype):
+    rng = np.random.default_rng(7)
+    f = lo.LovaszExtension(lo.Jaccard(rng.random(12) < 0.4))
+    x = rng.standard_normal(shape).astype(dtype)
+    values, vectors = f.value_and_subgradient(x)
+    assert vectors.dtype == dtype
+    np.testing.assert_array_equal(values, f(x))
+    np.testing.assert_array_equal(vectors, f.subgradient(x))
+    assert isinstance(values, float) == (len(shape) == 1)
+
+
+def test_conjugate_is_zero_up_to_the_tolerance():
+    f = lo.LovaszExtension(lo.Jaccard([1, 1, 0]))
+    w = [0.5, 0.5, 0.25]  # w(V) is 1/4 too large, and so is no smaller set
+    assert f.infeasibility(w) == 0.25
+    assert f.conjugate(w, tol=0.25) == 0.0
+    assert f.conjugate(w, tol=0.249) == f.conjugate(w) == np.inf
+    for excess, value in ((0.9e-9, 0.0), (1.1e-9, np.inf)):
+        assert f.conjugate([0.5, 0.5, excess]) == value
+
+
+def test_the_other_methods_walk_and_pool_along_the_greedy_vector():
+    rng = np.random.default_rng(0)
+    f = lo.LovaszExtension(lo.Jaccard(rng.random(200) < 0.5))
+    x = 1 + 3 * rng.random((2, 200))
+    walks = []
+    for options in ({}, {"max_steps": 20, "slip": True}, {"max_steps": 21}, {"slip": False}):
+        walk = f.prox(x, 50.0, method="path", **options)
+        for row, z in zip(x, walk, strict=True):
+            np.testing.assert_array_equal(z, prox_path(row, f.greedy(row), 50.0, **options))
+        walks.append(walk)
+    np.testing.assert_array_equal(walks[0], walks[1])
+    assert (walks[0] != walks[2]).any()
+    # With a single active entry the slip shows.
+    few, alone = lo.LovaszExtension(lo.Jaccard([1, 1, 1])), [0.632, -0.225, -0.808]
+    for slip in (True, False):
+        expected = prox_path(alone, few.greedy(alone), 5.0, slip=slip)
+        np.testing.assert_array_equal(few.prox(alone, 5.0, method="path", slip=slip), expected)
+    assert few.prox(alone, 5.0, method="path")[1] != few.prox(alone, 5.0, method="path", slip=False)[1]
+    for row, z in zip(x, f.prox(x, 50.0, method="pav-in-order"), strict=True):
+        np.testing.assert_array_equal(z, pav_in_order(row, f.greedy(row), 50.0))
+
+
+def test_tangents_are_in_x_alone_by_default():
+    f = lo.LovaszExtension(lo.Jaccard([1, 0, 1]))
+    x, tangent = [26.0, 12.0, 13.0], [1.0, 2.0, 4.0]
+    # At [20, 10, 9] every pixel is alone, in the order 0, 1, 2: the prox is x − gamma·(1/2, 1/6, 1/3).
+    assert f.prox_jvp(x, 12.0, tangent).tolist() == tangent
+    np.testing.assert_allclose(f.prox_jvp(x, 12.0, tangent, 6.0), [-2, 1, 2], rtol=1e-15)
+    gradient, gamma_gradient = f.prox_vjp(x, 12.0, tangent)
+    assert gradient.tolist() == tangent
+    assert gamma_gradient == pytest.approx(-(1 / 2 + 2 / 6 + 4 / 3))
+
+
+#: Beyond 16 elements a general set function has no exact prox. The entries after the first few are 0.
+TOTAL_VARIATION = lo.LovaszExtension(lo.Cut(np.eye(17, k=1) + np.eye(17, k=-1)))
+
+
+def padded(*entries, by=0.0):
+    return np.array([*entries, *[by] * (17 - len(entries))])
+
+
+@pytest.mark.parametrize("metric", [None, padded(1.0, 2.0, 4.0, by=1.0)])
+def test_accuracy_that_iterative_proxes_are_asked_for(monkeypatch, metric):
+    asked = []
+
+    def recorded(*arguments, tol):
+        asked.append(tol)
+        return min_norm(*arguments, tol=tol)
+
+    min_norm = extension.prox_min_norm
+    monkeypatch.setattr(extension, "prox_min_norm", recorded)
+    f, x = TOTAL_VARIATION, padded(3.0, 1.0, -2.0)
+    f.prox(x, 1.0, metric=metric)
+    f.prox(x, 1.0, metric=metric, start=x)
+    f.prox_solution(x, 1.0, metric=metric)
+    f.prox_jvp(x, 1.0, x, metric=metric)
+    f.prox_vjp(x, 1.0, x, metric=metric)
+    f.project(x)
+    f.envelope(x, 1.0)
+    assert asked == [1e-10] * 7
+    lo.verify_prox(f, x, 1.0, x, metric=metric)
+    assert asked[7:] == [1e-12]
+    f.prox(x, 1.0, metric=metric, tol=1e-3)
+    f.prox(x, 1.0, metric=metric, tol=1e-4, start=x)
+    f.prox_solution(x, 1.0, metric=metric, tol=1e-5)
+    f.project(x, tol=1e-6)
+    assert asked[8:] == [1e-3, 1e-4, 1e-5, 1e-6]
+
+
+@pytest.mark.parametrize(
+    ("weighted", "gamma", "scale"),
+    # ½ Σ metric_i (z_i − x_i)², and no less than gamma.
+    [(False, 1.0, 2.625), (True, 1.0, 3.5), (False, 7.0, 7.0), (True, 2.625, 3.5)],
+)
+def test_warning_where_the_gap_is_above_the_tolerance(monkeypatch, weighted, gamma, scale):
+    f, x, z, gaps = TOTAL_VARIATION, padded(3.0, -1.0, 0.0), padded(1.0, -2.0, 0.5), []
+    metric = padded(1.0, 2.0, 4.0, by=1.0) if weighted else None
+    monkeypatch.setattr(
+        extension, "prox_min_norm", lambda *_, tol: ProxSolution(z, np.arange(17), False, gaps[-1], 7)
+    )
+    gaps.append(0.5 * scale)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(f.prox(x, gamma, metric=metric, tol=0.5), z)
+    gaps.append(math.nextafter(0.5 * scale, math.inf))
+    message = rf"gap {gaps[-1]:.3g} after 7 iterations is above tol = 0.5 times the problem's scale"
+    for prox in (
+        lambda: f.prox(x, gamma, metric=metric, tol=0.5),
+        lambda: f.prox([x, x], gamma, metric=metric, tol=0.5),
+        lambda: f.prox(x, gamma, metric=metric, tol=0.5, start=x),
+        lambda: f.prox_solution(x, gamma, metric=metric, tol=0.5),
+    ):
+        # It shows the line of the user, which is that of the lambda.
+        with pytest.warns(lo.ProxAccuracyWarning, match=message) as caught:
+            prox()
+        line = (__file__, prox.__code__.co_firstlineno)
+        assert {(warning.filename, warning.lineno) for warning in caught} == {line}
+
+
 def test_bad_input():
     f = lo.LovaszExtension(lo.Jaccard([1, 0, 1]))
     x = [1.0, 2.0, 3.0]
@@ -418,3 +574,24 @@ def test_a_non_submodular_function_has_a_value_and_nothing_convex():
     for method in (f.prox, f.envelope):
         with pytest.raises(ValueError, match=r"is not submodular.*A = \{.*\} and B = \{"):
             method(x, 1.0)
+    for method in ("path", "pav-in-order", "exact"):
+        with pytest.raises(ValueError, match="is not submodular"):
+            f.prox(x, 1.0, method=method, start=x)
+
+
+def test_a_set_function_is_not_asked_for_the_prox_where_there_is_none(monkeypatch):
+    def prox(*_):
+        raise AssertionError("asked")
+
+    F = lo.Cardinality([0, 1, 1, 1.5])
+    monkeypatch.setattr(lo.Cardinality, "_prox", prox)
+    f, x = lo.LovaszExtension(F), [3.0, 2.0, 1.0]
+    for call in (
+        lambda: f.prox(x, 1.0),
+        lambda: f.prox(x, 1.0, start=x),
+        lambda: f.prox_solution(x, 1.0),
+        lambda: f.prox_jvp(x, 1.0, x),
+        lambda: f.project(x),
+    ):
+        with pytest.raises(ValueError, match="is not submodular"):
+            call()

@@ -244,6 +244,28 @@ def test_errors_of_the_report_name_the_file(made, tmp_path):
         report.read(tmp_path)
 
 
+def test_any_damage_of_a_figure_is_named(made, tmp_path):
+    out, _ = made
+    for file in out.glob("speed*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    report.write_html(tmp_path)
+    file = tmp_path / "speed.json"
+    document = json.loads(file.read_text())
+    for key in document:
+        for damaged in ({name: document[name] for name in document if name != key}, document | {key: 5}):
+            file.write_text(json.dumps(damaged))
+            if key in ("numbers", "cells", "cells_done", "title", "name") and key in damaged:
+                continue
+            result = call("report", "--out", str(tmp_path))
+            assert result.exit_code in (0, 2)
+            assert result.exit_code == 0 or re.search(r"speed\.json: damaged", result.output)
+    file.write_text(json.dumps(document))
+    for content in (b"", b"a,b\n\xff\n"):
+        (tmp_path / document["tables"][0]["file"]).write_bytes(content)
+        with pytest.raises(DataError, match=r"speed\w*\.csv: damaged"):
+            report.write_html(tmp_path)
+
+
 def test_bad_arguments(tmp_path):
     result = call("figures", "--only", "nothing", "--out", str(tmp_path))
     assert result.exit_code == 2

@@ -1,5 +1,6 @@
 """Block-coordinate Frank-Wolfe on the dual: certified, monotone, and the same run for the same seed."""
 
+import importlib
 from functools import partial
 
 import numpy as np
@@ -129,3 +130,84 @@ def test_bad_input():
         "ImageProx has none",
     ):
         solvers.frank_wolfe(problems.ImageProx([0.5, 1.0], [1, 0], 1.0))
+
+
+def textbook(features, targets, l2, center, sampling, seed, start, passes):
+    """Lacoste-Julien et al. 2013, algorithm 4, with the gap sampling of Osokin et al. 2016; all visits."""
+    rng, n = np.random.default_rng(seed), len(features)
+    parts = [problems.LinearHingeRisk([X], [t], l2) for X, t in zip(features, targets, strict=True)]
+
+    def oracle(i, v):
+        """The loss of image i is ≥ a + ⟨s, w⟩ for all w, with equality at v."""
+        value, g = parts[i].value_and_subgradient(v)
+        s = (g - l2 * v) / n
+        return (value - l2 / 2 * v @ v) / n - s @ v, s
+
+    a, s = (np.array(column) for column in zip(*(oracle(i, start) for i in range(n)), strict=True))
+    # The best multiple of the whole in [0, 1], in the dual of step = v − v₀.
+    share = np.clip(l2 * np.sum(a + s @ center) / np.sum(s.sum(axis=0) ** 2), 0, 1)
+    a, s, gaps = share * a, share * s, np.full(n, np.inf)
+    yield a.copy(), s.copy(), gaps.copy()
+    for _ in range(passes):
+        if sampling == "uniform":
+            order = rng.integers(n, size=n)
+        elif sampling == "permutation" or np.isinf(gaps).any():
+            order = rng.permutation(n)
+        else:
+            order = rng.choice(n, size=n, p=0.1 / n + 0.9 * gaps / gaps.sum())
+        for i in order:
+            v = center - s.sum(axis=0) / l2
+            offset, slope = oracle(i, v)
+            gaps[i] = max(offset - a[i] + (slope - s[i]) @ v, 0.0)
+            length = np.sum((slope - s[i]) ** 2)
+            step = min(l2 * gaps[i] / length, 1.0) if length else 0.0
+            a[i], s[i] = (1 - step) * a[i] + step * offset, (1 - step) * s[i] + step * slope
+            yield a.copy(), s.copy(), gaps.copy()
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("average", [None, "weighted"])
+def test_is_what_it_says(sampling, average):
+    features, targets = images(np.random.default_rng(8), n=5, p=30, noise=1.0)
+    center, start = np.array([0.5, -1.0, 0.0, 2.0]), np.array([1.0, 0.5, -0.5, 0.0])
+    pb = problems.LinearHingeRisk(features, targets, 0.3).batch(range(5), center=center)
+    seen = []
+    r = solvers.frank_wolfe(
+        pb, sampling, average, 7, x0=start, tol=0, max_iter=6,
+        callback=lambda state: seen.append((state.x.copy(), state.value, state.dual)),
+    )  # fmt: skip
+    visited = list(textbook(features, targets, 0.3, center, sampling, 7, start, 6))
+    history = [s.sum(axis=0) for _, s, _ in visited]
+    bounds = [pb.lower_bound(problems.Minorant(np.sum(a + s @ center), s.sum(axis=0))) for a, s, _ in visited]
+    assert (np.diff(bounds) >= -1e-12).all()
+    assert seen[0][1] == pytest.approx(pb.value(start), rel=1e-12)
+    for k, (x, value, dual) in enumerate(seen[1:], 1):
+        # The mean of the start with weight 1 and of visit j with weight j + 1.
+        visits = 5 * k + 1
+        weights = 1 + np.arange(visits) if average else np.eye(visits)[-1]
+        mean = np.average(history[:visits], axis=0, weights=weights)
+        np.testing.assert_allclose(x, center - mean / 0.3, rtol=1e-8, atol=1e-8)
+        assert value == pytest.approx(pb.value(x), rel=1e-12)
+        assert bounds[visits - 1] <= dual * (1 + 1e-12)
+    memory, (a, s, gaps) = r.state["memory"], visited[-1]
+    np.testing.assert_allclose(memory["slopes"], s, atol=1e-9)
+    np.testing.assert_allclose(memory["offsets"], a + s @ center, atol=1e-9)
+    np.testing.assert_allclose(memory["gaps"], gaps, atol=1e-9)
+    assert memory["steps"] == 30
+
+
+def test_the_step_is_that_of_the_parabola():
+    step = importlib.import_module("lovasz_opt.solvers.frank_wolfe")._step
+    given = [(-1.0, 2.0), (0.0, 2.0), (0.0, 0.0), (0.5, 2.0), (1.5, 2.0), (2.0, 2.0), (3.0, 2.0), (1.0, 0.0)]
+    assert [step(*arguments) for arguments in given] == [0.0, 0.0, 0.0, 0.25, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_gap_sampling_needs_gaps():
+    order = importlib.import_module("lovasz_opt.solvers.frank_wolfe")._order
+    for gaps in (np.zeros(4), np.array([0.0, np.inf, 1.0, 2.0])):
+        assert sorted(order("gap", gaps, np.random.default_rng(1))) == [0, 1, 2, 3]
+    # Small gaps are gaps: nine tenths of the visits go to the image that has one, and its share of the rest.
+    rng = np.random.default_rng(1)
+    visits = np.concatenate([order("gap", np.array([0.0, 1e-9, 0.0, 0.0]), rng) for _ in range(500)])
+    shares = np.bincount(visits, minlength=4) / 2000
+    np.testing.assert_allclose(shares, [0.025, 0.925, 0.025, 0.025], atol=0.015)

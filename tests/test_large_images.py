@@ -56,6 +56,7 @@ def kinds_of_images(p, dtype):
 
 @pytest.fixture
 def set_threads(monkeypatch):
+    monkeypatch.setattr(numba, "threading_layer", lambda: "as if started")
     return lambda threads: monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
 
 

@@ -383,6 +383,7 @@ class TestDerivativeOfTheProx:
 class TestArrays:
     @pytest.mark.parametrize("threads", [1, 2, 5])
     def test_batch_is_loop_bit_for_bit(self, monkeypatch, threads):
+        monkeypatch.setattr("numba.threading_layer", lambda: "as if started")
         monkeypatch.setattr("numba.get_num_threads", lambda: threads)
         rng = np.random.default_rng(13)
         labels = rng.choice([0, 1, 255], size=(7, 60, 100), p=[0.6, 0.3, 0.1])

@@ -145,6 +145,7 @@ class TestSoftmax:
     @pytest.mark.parametrize("threads", [1, 2, 5])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_batch_is_loop_bit_for_bit(self, monkeypatch, dtype, threads):
+        monkeypatch.setattr("numba.threading_layer", lambda: "as if started")
         monkeypatch.setattr("numba.get_num_threads", lambda: threads)
         probas, labels = random_batch(np.random.default_rng(3), shape=(3, 4, 50, 70))
         probas = probas.astype(dtype)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import lovasz_opt as lo
+from lovasz_opt.kernels.path import path_walk
 from lovasz_opt.path import pav_in_order, prox_path
 from lovasz_opt.reference import brute
 
@@ -32,11 +35,110 @@ def small_problems(rng, count, target_of):
         yield 1 + rng.normal(size=p), target_of(rng.random(p)), float(10 ** rng.uniform(-1, 1.5))
 
 
+def walk_in_fractions(x, g, gamma, max_steps, slip):
+    """The walk by its description: groups of ranks with a common level and speed, in exact numbers."""
+    start, slopes, gamma = [Fraction(v) for v in x], [Fraction(v) for v in g], Fraction(gamma)
+    tolerance, z = Fraction(1e-6), list(start)
+    active = max((k + 1 for k, v in enumerate(start) if v >= tolerance), default=0)
+    groups = []
+    for k in range(active):
+        if groups and z[k - 1] - z[k] < tolerance:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+
+    def share_slopes():
+        for group in groups:
+            mean = sum(slopes[k] for k in group) / len(group)
+            for k in group:
+                slopes[k] = mean
+        for k in range(sum(map(len, groups)), len(z)):
+            slopes[k] = Fraction(0)
+
+    if active != 1 or not slip:
+        share_slopes()
+    steps = 0
+    while groups and steps < max_steps:
+        steps += 1
+        events = []
+        for j, (upper, lower) in enumerate(pairwise(groups)):
+            distance, closing = z[upper[-1]] - z[lower[0]], slopes[upper[-1]] - slopes[lower[0]]
+            if min(distance, closing) > tolerance:
+                events.append((distance / closing, j))
+        last = groups[-1][-1]
+        if slopes[last] > 0 and z[last] > 0:
+            events.append((z[last] / slopes[last], len(groups)))
+        along = sum((a - b) * c for a, b, c in zip(z, start, slopes, strict=True))
+        optimum = along / sum(c * c for c in slopes) + gamma
+        move, j = min(events, default=(math.inf, None))
+        if 0 <= optimum < move:
+            move, j = optimum, None
+        if move == math.inf:
+            break
+        z = [a - move * c for a, c in zip(z, slopes, strict=True)]
+        if j is None:
+            break
+        if j < len(groups):
+            groups[j] += groups.pop(j + 1)
+        else:
+            groups.pop()
+        share_slopes()
+    return [float(v) for v in z], steps
+
+
 class TestPath:
+    def test_walks_as_described(self):
+        rng = np.random.default_rng(4)
+        ends = set()
+        for k in range(150):
+            p = int(rng.integers(1, 8))
+            # Ties every other time, and inactive entries.
+            x = 1 + (rng.integers(-3, 3, p) if k % 2 else 1.5 * rng.normal(size=p))
+            x = np.sort(x.astype(float))[::-1].copy()
+            g = greedy_of(rng.random(p) < 0.6, x)
+            gamma, most, slip = 10 ** rng.uniform(-1, 1.5), int(rng.integers(0, 12)), bool(rng.random() < 0.5)
+            z, steps = path_walk(x, g, gamma, most, slip)
+            expected, expected_steps = walk_in_fractions(x, g, gamma, most, slip)
+            np.testing.assert_allclose(z, expected, rtol=0, atol=1e-9)
+            assert steps == expected_steps
+            ends.add(steps)
+        assert ends >= {0, 1, 2, 3, 4, 5}
+
+    @pytest.mark.parametrize(
+        ("x", "g", "gamma", "expected"),
+        [
+            # Active from 1e-6 on, and one group if closer than that, or else after meeting.
+            ([1e-6, 1e-6 - 1e-9], [0.5, 0.5], 1.0, [0, 1e-6 - 1e-9]),
+            ([1 + 0.9e-6, 1.0], [0.5, 0.25], 1.0, [0.625 + 0.9e-6, 0.625]),
+            ([1 + 1.1e-6, 1.0], [0.5, 0.25], 1.0, [0.625 + 0.55e-6, 0.625 + 0.55e-6]),
+            ([2e-6, 1e-6], [0.5, 0.25], 1e-6, [1.5e-6, 0.75e-6]),
+            ([2e-6, 1e-6], [0.5, 0.1], 5e-6, [-0.5e-6, 0.5e-6]),
+            # Slopes that differ by no more do not meet.
+            ([1.5, 1.0], [2e-6, 1e-6], 6e5, [0.3, 0.4]),
+            ([1 + 1.2e-6, 1.0], [0.5, 0.5 - 0.9e-6], 1.9, [0.05 + 1.2e-6, 0.05 + 1.71e-6]),
+            ([1 + 1.2e-6, 1.0], [0.5, 0.5 - 1.1e-6], 1.9, [0.05 + 1.645e-6, 0.05 + 1.645e-6]),
+            # Merging at 0 they go on below: only what arrives there alone is held.
+            ([2.0, 1.0], [0.5, 0.25], 6.0, [-0.75, -0.75]),
+        ],
+    )
+    def test_tolerances(self, x, g, gamma, expected):
+        z, _ = path_walk(np.array(x), np.array(g), gamma, 50, False)
+        np.testing.assert_allclose(z, expected, rtol=0, atol=1e-10)
+
     @pytest.mark.parametrize(("x", "target", "gamma", "expected"), KNOWN)
     @pytest.mark.parametrize("slip", [True, False])
     def test_merges_where_a_pixel_should_overtake(self, x, target, gamma, expected, slip):
         np.testing.assert_allclose(prox_path(x, greedy_of(target, x), gamma, slip=slip), expected, rtol=1e-12)
+
+    def test_ends_after_a_meeting_at_the_minimum(self):
+        z, steps = path_walk(np.array([12.0, 11.0]), np.array([0.5, 0.25]), 4.0, 50, False)
+        assert (z.tolist(), steps) == ([10.0, 10.0], 2)
+
+    def test_where_no_loss_pulls_nothing_moves(self):
+        x = np.array([2.0, 1.0])
+        with np.errstate(invalid="ignore"):
+            z, steps = path_walk(x, np.zeros(2), 4.0, 50, False)
+        assert (z.tolist(), steps) == ([2.0, 1.0], 1)
 
     def test_slip(self):
         x, greedy = np.array([0.632, -0.225, -0.808]), np.full(3, 1 / 3)

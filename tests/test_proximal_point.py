@@ -7,7 +7,10 @@ import pytest
 from risks import KINDS, assert_certified, assert_resumes, awkward, images, interrupted, risk
 
 from lovasz_opt import problems, reference, solvers
+from lovasz_opt.problems import Minorant
 from lovasz_opt.solvers import proximal_point
+from lovasz_opt.solvers._cuts import Cuts
+from lovasz_opt.solvers.toolkit import LowerBound
 
 SOLVE = solvers.stochastic_proximal_point
 
@@ -69,6 +72,101 @@ def test_a_step_is_as_accurate_as_asked_for(inner, alpha, accuracy):
         for u in np.random.default_rng(3).standard_normal((5, 4)):
             linear = minorant.offset + minorant.slope @ (u - part.center)
             assert linear <= part.loss_at(u) + 1e-10
+
+
+def wanted(part, start, delta, v):
+    """The gap that an m-strongly convex step must have."""
+    return delta**2 * part.strong_convexity / 2 * np.sum((v - start) ** 2)
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1.0, 10.0])
+@pytest.mark.parametrize(("delta", "far"), [(0.5, 1), (0.1, 1), (1e-2, 1), (1e-9, 1), (1e-9, 1e3)])
+def test_cuts_end_as_soon_as_the_step_is_certified(alpha, delta, far):
+    start = far * np.array([1.0, -2.0, 0.5, 0.0])
+    part = risk(2).batch([1, 2, 3], start / (1 + 0.05 * alpha), 0.05 + 1 / alpha)
+    cuts, points, certified = Cuts(part.strong_convexity, Minorant(0.0, np.zeros(4))), [start], False
+    while not certified:
+        scores = part.apply(points[-1])
+        cuts.add(part.minorant(part.loss_and_subgradient(scores)[1]))
+        model, values = cuts.minimise(), [part.value(u) for u in points]
+        best = points[np.argmin(values)]
+        rounding = 1e-14 * (min(values) + abs(model.offset))
+        gap = min(values) - part.lower_bound(model)
+        certified = gap <= max(wanted(part, start, delta, best), rounding)
+        points.append(part.center - model.slope / part.strong_convexity)
+    before = part.passes
+    v, minorant = proximal_point.by_cuts(part, start, delta)
+    np.testing.assert_array_equal(v, best)
+    np.testing.assert_array_equal(minorant.slope, model.slope)
+    assert part.passes - before == pytest.approx(2 * (len(points) - 1))
+
+
+def test_newton_ends_as_soon_as_the_step_is_certified():
+    start, first, delta = np.array([1.0, -2.0, 0.5, 0.0]), np.array([0.0, 3.0, 1.0, -1.0]), 0.03
+    part = risk(2).batch(range(6), 0.9 * start, 0.06)
+    for given in (None, first):
+        states = []
+        x0 = start if given is None else given
+        solvers.ssnal(part, tol=1e-14, x0=x0, callback=lambda s: states.append((s, s.x.copy())))  # noqa: B023
+        v, minorant = proximal_point._by_newton(part, start, delta, given)
+        near = [s.value == s.best and s.gap <= wanted(part, start, delta, x) for s, x in states]
+        assert 1 < np.argmax(near) < len(near) - 2
+        state, expected = states[np.argmax(near)]
+        np.testing.assert_array_equal(v, expected)
+        assert part.lower_bound(minorant) == pytest.approx(state.dual, rel=1e-12)
+
+
+def test_the_inner_solver_is_the_one_asked_for(monkeypatch):
+    for inner, other in (("cuts", "_by_newton"), ("newton", "by_cuts")):
+        with monkeypatch.context() as patch:
+            patch.setattr(proximal_point, other, None)
+            assert SOLVE(risk(2), inner=inner, max_iter=1, tol=0).nit == 1
+
+
+def test_an_epoch_yields_the_mean_of_its_minorants(monkeypatch):
+    """As functions: those of the steps have other centers, and the last minibatch is a smaller one."""
+    steps, epochs, original, add = [], [], proximal_point.by_cuts, LowerBound.add
+
+    def by_cuts(part, start, delta):
+        v, minorant = original(part, start, delta)
+        steps.append((part.n_images / 5, part.center, minorant))
+        return v, minorant
+
+    monkeypatch.setattr(proximal_point, "by_cuts", by_cuts)
+    monkeypatch.setattr(LowerBound, "add", lambda *both: epochs.append(both[1]) or add(*both))
+    center = np.array([0.5, -1.0, 2.0, 0.0])
+    SOLVE(risk(2, n=5).batch(range(5), center), step_size=2.0, batch=2, tol=0, max_iter=2)
+    assert len(steps) == 6
+    for part, whole in ((steps[:3], epochs[1]), (steps[3:], epochs[2])):
+        for u in np.vstack([center, np.random.default_rng(4).standard_normal((4, 4))]):
+            expected = sum(share * (m.offset + m.slope @ (u - at)) for share, at, m in part)
+            assert whole.offset + whole.slope @ (u - center) == pytest.approx(expected, rel=1e-10, abs=1e-12)
+
+
+def test_a_hundred_cuts_are_enough(monkeypatch):
+    """Then Newton's method goes on from the best of their points."""
+    monkeypatch.setattr(proximal_point, "_near", lambda *_: -np.inf)
+    monkeypatch.setattr(proximal_point, "_ROUNDING", -np.inf)
+    monkeypatch.setattr(proximal_point, "_by_newton", lambda *arguments: arguments)
+    part, start = risk(2).batch([1, 2], l2=1.0), np.ones(4)
+    seen, original = [], part.loss_and_subgradient
+    monkeypatch.setattr(
+        part, "loss_and_subgradient", lambda scores: seen.append(original(scores)) or seen[-1]
+    )
+    _, begun, delta, best = proximal_point.by_cuts(part, start, 0.2)
+    assert (begun is start, delta, len(seen)) == (True, 0.2, 100)
+    assert part.value(best) == pytest.approx(solvers.ssnal(part, tol=1e-12).value, rel=1e-11)
+
+
+def test_the_first_step_is_ten_times_polyaks():
+    features, targets = images(np.random.default_rng(3))
+    for scale in (0.1, 10.0):
+        pb = problems.LinearHingeRisk([scale * X for X in features], targets, 0.1 * scale**2)
+        x0 = np.array([1.0, 0.0, -1.0, 0.5]) / scale
+        value, g = pb.value_and_subgradient(x0)
+        limits = {"tol": 0, "max_iter": 2, "x0": x0}
+        given = SOLVE(pb, step_size=10 * value / float(g @ g), **limits)
+        np.testing.assert_allclose(SOLVE(pb, **limits).trace["value"], given.trace["value"], rtol=1e-9)
 
 
 def test_newton_takes_over_where_cuts_are_many(monkeypatch):

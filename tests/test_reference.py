@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lovasz_opt import reference as ref
+from lovasz_opt.sets import Cut
 from lovasz_opt.sets.base import SetFunction
 
 SOLVER = 5e-6  # of max(|x|, γ): errors of an interior-point method in z are of the order √(its gap)
@@ -327,3 +328,9 @@ def test_without_cvxpy_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "cvxpy", None)
     with pytest.raises(ModuleNotFoundError, match=r"lovasz-opt\[reference\]"):
         ref.prox_all_sets(jaccard([1, 0]), [1.0, 2.0], 1.0)
+
+
+def test_projection_where_the_least_squares_of_scipy_stop_early():
+    """Of SciPy 1.17.1, with a weight left at 0 that wants to grow."""
+    corners = ref.vertices(ref.set_values(Cut.grid((2, 2))))
+    np.testing.assert_allclose(ref.project(corners, np.ones(4)), 0, atol=1e-12)

@@ -69,6 +69,16 @@ def test_presence_of_classes():
     assert class_presence([], 3).shape == (0, 3)
     with pytest.raises(ValueError, match=r"labels\[0\] holds 255"):
         class_presence(labels, 3)
+    for wrong in (-1, 0.5, np.nan, 3):
+        with pytest.raises(ValueError, match=r"labels\[1\] holds"):
+            class_presence([[0], [wrong]], 3)
+    for n_classes in (0, 10**400):
+        with pytest.raises(ValueError, match=f"n_classes is {n_classes}"):
+            class_presence(labels, n_classes)
+    with pytest.raises(TypeError, match="n_classes must be an integer"):
+        class_presence(labels, 3.5)
+    with pytest.raises(TypeError, match="ignore must be a number"):
+        class_presence(labels, 3, ignore=np.zeros(2))
 
 
 @pytest.mark.parametrize(
@@ -77,6 +87,7 @@ def test_presence_of_classes():
         (([[0.5, 1.0]],), "booleans"),
         (([True, False],), "images, classes"),
         (([[True]], 0), "length is 0"),
+        (([[True]], 2**64), "length is 18446744073709551616"),
         (([[True]], None, 0, 2, 2), "rank is 2"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from lovasz_opt import problems, reference, solvers
 from lovasz_opt.datasets import shapes
 from lovasz_opt.solvers.result import TRACE_COLUMNS
-from lovasz_opt.solvers.toolkit import require
+from lovasz_opt.solvers.toolkit import drive, require
 
 
 def small_risk(seed, l2=0.05):
@@ -209,11 +209,30 @@ def test_a_step_that_is_too_long_is_reported():
     assert result.gap >= 0
 
 
+def test_an_infinite_objective_is_not_optimal():
+    """The start is finite, its objective is not: no tolerance makes a gap of ∞ a solution."""
+    pb = problems.LinearHingeRisk([[[1.0], [2.0]]], [[1, 0]], l2=1e300)
+    for solve in (solvers.subgradient, solvers.admm, solvers.stochastic_subgradient):
+        with np.errstate(over="ignore"):
+            result = solve(pb, x0=[1e10], max_iter=5)
+        assert (result.status, result.nit, result.gap) == ("diverged", 0, np.inf)
+
+
 def test_proximal_gradient_with_unit_step_is_the_exact_prox():
     pb = image_prox(5)
     result = solvers.proximal_gradient(pb, 1.0, x0=np.ones(60), tol=1e-12)
     assert (result.status, result.nit) == ("optimal", 1)
     np.testing.assert_allclose(result.x, solvers.prox(pb).x, atol=1e-14)
+
+
+def test_a_prox_in_two_parts_is_one_prox():
+    pb, x0 = image_prox(5), np.ones(60)
+    start = solvers.prox(pb, x0=x0, max_iter=0)
+    assert (start.status, start.nit, start.value) == ("max_iter", 0, pb.value(x0))
+    rest, whole = (solvers.prox(pb, x0=x0, tol=1e-12, resume=part) for part in (start, None))
+    assert (rest.status, rest.nit) == ("optimal", 1)
+    for column in ("value", "dual", "passes"):
+        np.testing.assert_array_equal(rest.trace[column], whole.trace[column])
 
 
 def test_separable_duplicated_and_one_class_images():
@@ -252,6 +271,12 @@ def test_solvers_say_which_property_is_missing():
             solve(object())
 
 
+@pytest.mark.parametrize("name", sorted(set(solvers.__all__) - {"Result", "State"}))
+def test_every_solver_refuses_what_is_no_problem(name):
+    with pytest.raises(TypeError, match=rf"^{name} needs a problem with .*; object has none"):
+        getattr(solvers, name)(object())
+
+
 def test_a_solver_of_ones_own_may_need_what_no_solver_here_does():
     with pytest.raises(
         TypeError, match=r"mine needs a problem with one more property \('hessian'\); object has"
@@ -269,12 +294,16 @@ BAD = [
     (solvers.subgradient, {"step_size": -1.0}, "step_size is -1.0; it must be finite and > 0"),
     (solvers.subgradient, {"tol": -1.0}, "tol is -1.0; it must be finite and ≥ 0"),
     (solvers.subgradient, {"tol": np.nan}, "tol is nan"),
+    (solvers.subgradient, {"tol": np.inf}, "tol is inf; it must be finite"),
     (solvers.subgradient, {"max_iter": -1}, "max_iter is -1; it must be ≥ 0"),
     (solvers.subgradient, {"max_time": 0.0}, "max_time is 0.0; it must be > 0 seconds"),
     (solvers.admm, {"rho": 0.0}, "rho is 0.0; it must be finite and > 0"),
+    (solvers.admm, {"over_relaxation": 0.0}, "over_relaxation is 0.0; it must lie strictly between 0 and 2"),
     (solvers.admm, {"over_relaxation": 2.0}, "over_relaxation is 2.0; it must lie strictly between 0 and 2"),
     (solvers.admm, {"x0": np.zeros(3)}, r"x0 has shape \(3,\), expected \(4,\): one entry per variable"),
     (solvers.admm, {"x0": np.full(4, np.nan)}, "x0 holds NaN or infinite entries"),
+    (solvers.admm, {"x0": [10**400, 0, 0, 0]}, "x0 holds an integer beyond the range of floats"),
+    (solvers.admm, {"x0": np.full(4, -1e160)}, r"x0 has entries up to 1e\+160, whose squares overflow"),
 ]
 
 
@@ -289,7 +318,65 @@ def test_proximal_gradient_refuses_long_steps():
         solvers.proximal_gradient(image_prox(0), 2.0)
 
 
-def test_all_solvers_share_their_common_arguments():
-    for name in ("subgradient", "admm", "prox", "proximal_gradient"):
-        parameters = inspect.signature(getattr(solvers, name)).parameters
-        assert {"tol", "max_iter", "max_time", "callback", "x0"} <= set(parameters)
+#: What solvers do without further arguments. Runs that others have published depend on it.
+LIMITS = {"tol": 1e-6, "max_iter": 1000, "max_time": None, "callback": None, "x0": None, "resume": None}
+EPOCHS = LIMITS | {"max_iter": 100}
+STOCHASTIC = {"step": "sqrt", "step_size": None, "batch": 1}
+DEFAULTS = {
+    # β₁, β₂ and ε are those of Kingma and Ba.
+    "adam": STOCHASTIC | {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "seed": 0} | EPOCHS,
+    "admm": {"rho": None, "adapt": True, "over_relaxation": 1.6} | LIMITS,
+    "bundle": {"line_search": True, "patience": 50} | LIMITS,
+    "fista": {"backtracking": True, "restart": True} | LIMITS,
+    "frank_wolfe": {"sampling": "gap", "average": "weighted", "seed": 0} | LIMITS,
+    "moreau": {"gamma": None, "precondition": True, "continuation": True} | LIMITS,
+    "pdhg": {"sigma": None, "accelerate": False, "precondition": True, "adapt": True} | LIMITS,
+    "prox": LIMITS | {"max_iter": 1},
+    "proximal_gradient": {"step_size": 0.5} | LIMITS,
+    "ssnal": {"sigma": None} | LIMITS | {"tol": 1e-8},
+    "stochastic_proximal_point": STOCHASTIC
+    | {"average": None, "accuracy": 0.1, "inner": "cuts", "seed": 0}
+    | EPOCHS,
+    "stochastic_subgradient": STOCHASTIC
+    | {"momentum": 0.0, "nesterov": False, "average": None, "seed": 0}
+    | EPOCHS,
+    "subgradient": {"step": None, "step_size": 1.0, "average": None} | LIMITS,
+}
+
+
+def test_every_solver_has_its_defaults_written_down():
+    assert set(DEFAULTS) == set(solvers.__all__) - {"Result", "State"}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_and_the_order_of_arguments(name):
+    solve = getattr(solvers, name)
+    pb, *rest = inspect.signature(solve).parameters.values()
+    assert pb.name == "pb"
+    assert {parameter.name: parameter.default for parameter in rest} == DEFAULTS[name]
+    assert [parameter.name for parameter in rest] == list(DEFAULTS[name])
+    assert [p.name for p in rest if p.kind is p.KEYWORD_ONLY] == list(LIMITS)
+    # They are accepted, and no iteration is no more than a look at the start.
+    start = solve(make("image" if name.startswith("prox") else "risk"), max_iter=0)
+    assert (start.status, start.nit, len(start.trace["value"])) == ("max_iter", 0, 1)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_every_solver_refuses_what_lacks_everything(name):
+    with pytest.raises(TypeError, match=rf"{name} needs a problem with .*; object has none"):
+        getattr(solvers, name)(object())
+
+
+def test_rounding_of_subnormal_objectives_is_forgiven():
+    """The lower bound of such an objective may exceed it by a share that is large and means nothing."""
+    pb = problems.ImageProx(np.full(6, 1 + 2.0**-52), [0, 0, 1, 0, 1, 1], 1.9681e-319)
+
+    def iterates(bound, memory):
+        x = pb.center
+        while True:
+            value, slope, minorant = pb.linearise(x)
+            yield x, value, minorant
+            x = x - 0.1 * slope
+
+    result = drive("descent", pb, iterates, tol=0.0, max_iter=3, max_time=None, callback=None)
+    assert 0 <= result.gap < 1e-300

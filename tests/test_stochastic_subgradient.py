@@ -89,6 +89,18 @@ def test_defaults_follow_the_scale_of_the_features():
     np.testing.assert_allclose(values, values[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [0.1, 10.0])
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_the_first_step_is_polyaks(scale, momentum):
+    features, targets = images(np.random.default_rng(3))
+    pb = problems.LinearHingeRisk([scale * X for X in features], targets, 0.05 * scale**2)
+    x0 = np.array([1.0, 0.0, -1.0, 0.5]) / scale
+    value, g = pb.value_and_subgradient(x0)
+    solve = partial(SOLVE, pb, momentum=momentum, tol=0, max_iter=3, x0=x0)
+    given = solve(step_size=(1 - momentum) * value / float(g @ g))
+    np.testing.assert_allclose(solve().trace["value"], given.trace["value"], rtol=1e-9)
+
+
 def test_a_center_that_is_not_zero():
     rng = np.random.default_rng(4)
     pb = risk(4).batch([0, 2, 2, 5], center=rng.standard_normal(4))
@@ -138,6 +150,13 @@ def test_steps_that_are_too_long_are_reported(alpha, momentum, size, average):
     assert np.isfinite(r.x).all()
     assert np.isfinite(r.value)
     assert 0 <= r.dual <= solvers.ssnal(pb).value <= r.value * (1 + 1e-8)
+
+
+def test_an_epoch_ends_where_its_steps_overflow():
+    r = SOLVE(risk(7), "constant", 1e308, max_iter=40)
+    assert (r.status, r.nit) == ("diverged", 1)
+    # The start, and one image of six: nothing is evaluated where nothing can be.
+    np.testing.assert_allclose(r.trace["passes"], [2, 2 + 2 / 6])
 
 
 @pytest.mark.parametrize("size", [1, 4])

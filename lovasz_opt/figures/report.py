@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -52,18 +54,27 @@ def read(folder: Path) -> list[Found]:
         file = folder / f"{name}.json"
         document = None
         if file.is_file():
-            try:
+            with _telling_damage(file):
                 document = json.loads(file.read_text(encoding="utf-8"))
                 missing = [p["file"] for p in document["pictures"] if not (folder / p["file"]).is_file()]
                 missing += [t["file"] for t in document["tables"] if not (folder / t["file"]).is_file()]
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(f"{file}: damaged ({error}); delete it and make the figure again") from None
             if missing:
                 raise DataError(f"{folder / missing[0]}: no such file; make the figure {name!r} again")
         found.append(Found(name, figure(name).title, document))
     if all(entry.document is None for entry in found):
         raise DataError(f"{folder}: holds no figure; make some with 'lovasz-opt figures --out {folder}'")
     return found
+
+
+@contextmanager
+def _telling_damage(file: Path) -> Iterator[None]:
+    """Name the file that holds something else than what the figures write."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
+        raise DataError(f"{file}: damaged ({error}); delete it and make the figure again") from None
 
 
 def write_html(folder: Path) -> Path:
@@ -74,6 +85,10 @@ def write_html(folder: Path) -> Path:
     Path
     """
     found = read(folder)
+    sections = []
+    for entry in found:
+        with _telling_damage(folder / f"{entry.name}.json"):
+            sections.append(_section(entry, folder))
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -81,9 +96,9 @@ def write_html(folder: Path) -> Path:
         f"<title>{escape(_TITLE)}</title><style>{_style()}</style></head><body>",
         f"<h1>{escape(_TITLE)}</h1><p>{escape(_SOURCE)}</p>",
         _overview(found),
+        *sections,
+        "</body></html>",
     ]
-    parts += [_section(entry, folder) for entry in found]
-    parts.append("</body></html>")
     file = folder / "report.html"
     file.write_text("\n".join(parts) + "\n", encoding="utf-8")
     return file
@@ -235,7 +250,7 @@ def _download(text: str, name: str, kind: str, words: str) -> str:
 
 
 def _table(file: Path) -> tuple[list[str], list[list[str]]]:
-    with file.open(newline="", encoding="utf-8") as stream:
+    with _telling_damage(file), file.open(newline="", encoding="utf-8") as stream:
         head, *rows = csv.reader(stream)
     return head, rows
 

@@ -157,10 +157,12 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg
         else:
             bg_stop = bg_high[stop] + bg_low[stop]
         cost_stop = gamma / (total + bg_stop)
-        # An open bracket of the rank's own root, not empty even where γ or the entry is 0 or subnormal.
+        # An open bracket of the rank's own root, and of that of every pool which it joins; not empty even
+        # where γ or the entry is 0 or subnormal.
         margin = 0.001 * reach + 1e-12 * abs(xb[last]) + 1e-300
-        floor = xb[last] - reach - margin
+        lowest = xb[last] - reach - margin
         highest = xb[last] + margin
+        floor = lowest
         ceiling = highest
         if pools == 0:
             t = xb[last]
@@ -219,8 +221,6 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg
                     if pools > 0 and root > t:
                         # The rank's own root lies above the pool before: they merge, wherever it is.
                         merge = True
-                        floor = t
-                        ceiling = highest
                         break
                 if root == t:
                     break
@@ -252,11 +252,11 @@ def jaccard_pools(xf, xb, wf, wb, total, gamma, highs, lows, ends, fg_starts, fg
                     break
                 k0 = new_k0
                 k1 = new_k1
-            if not merge:
-                if pools == 0 or t <= values[pools - 1]:
-                    break
-                floor = values[pools - 1]
-                ceiling = t
+            if not merge and (pools == 0 or t <= values[pools - 1]):
+                break
+            # Not between the values of the two that merge: they are rounded, and may exclude the root.
+            floor = lowest
+            ceiling = highest
             pools -= 1
             start = np.int64(ends[pools - 1]) if pools > 0 else 0
             k0 = np.int64(fg_starts[pools])
@@ -292,7 +292,7 @@ def fill_pools(
         Pools, lone foreground entries among them, numbered in decreasing order of their value.
     """
     P = xf.shape[0]
-    cost = gamma / total
+    cost = gamma / total if total > 0.0 else 0.0
     k = 0
     b = 0
     label = 0

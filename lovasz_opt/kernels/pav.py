@@ -91,7 +91,8 @@ def _absorb(y, weights, i, high, low, mass, mass_low):
     """Add y[i], y[i + 1], … to a pool while they violate; return where that ends, and the sums.
 
     Eight entries may join at once if the smallest is not below the mean with all of them: then none of them
-    is below the mean of those before it. A pool's last entry is never below its mean.
+    is below the mean of those before it. The mean is compared in differences from the smallest, because in
+    sums of whole entries a light pool is lost beside heavy ones. A pool's last entry is never below its mean.
     """
     n = y.shape[0]
     stop = i
@@ -100,20 +101,25 @@ def _absorb(y, weights, i, high, low, mass, mass_low):
             a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
             e, f, g, h = y[i + 4], y[i + 5], y[i + 6], y[i + 7]
             smallest = min(min(min(a, b), min(c, d)), min(min(e, f), min(g, h)))
-            tolerance = 0.0
             if weights is None:
-                new_mass, new_mass_low = mass + _RUN, 0.0
+                tolerance = 0.0
+                above = ((a - smallest) + (b - smallest)) + ((c - smallest) + (d - smallest))
+                above += ((e - smallest) + (f - smallest)) + ((g - smallest) + (h - smallest))
             else:
-                tolerance = _TIE
+                tolerance = _TIE * abs(high + low)
                 q, r, s, t = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
                 u, v, w, x = weights[i + 4], weights[i + 5], weights[i + 6], weights[i + 7]
+                above = (q * (a - smallest) + r * (b - smallest)) + (s * (c - smallest) + t * (d - smallest))
+                above += (u * (e - smallest) + v * (f - smallest)) + (w * (g - smallest) + x * (h - smallest))
                 a, b, c, d, e, f, g, h = a * q, b * r, c * s, d * t, e * u, f * v, g * w, h * x
-                new_mass, new_mass_low = two_sum(mass, mass_low, ((q + r) + (s + t)) + ((u + v) + (w + x)))
-            new_high, new_low = two_sum(high, low, ((a + b) + (c + d)) + ((e + f) + (g + h)))
-            total = new_high + new_low
-            if smallest * new_mass < total - tolerance * abs(total):
+                more = ((q + r) + (s + t)) + ((u + v) + (w + x))
+            if smallest * mass - (high + low) < above - tolerance:
                 break
-            high, low, mass, mass_low = new_high, new_low, new_mass, new_mass_low
+            high, low = two_sum(high, low, ((a + b) + (c + d)) + ((e + f) + (g + h)))
+            if weights is None:
+                mass += _RUN
+            else:
+                mass, mass_low = two_sum(mass, mass_low, more)
             i += _RUN
         stop = min(i + _RUN, n)
         while i < stop and (y[i] >= y[i - 1] or y[i] * mass >= high + low):
@@ -141,7 +147,7 @@ def _regress(y, weights, values, starts):
     sums, lows = values, starts.view(np.float64)
     free = n - 1
     masses = None if weights is None else np.empty((n // 2 + 1, 2))
-    block = min(n, _LARGE_BLOCK) + 1
+    block = min(n, _LARGE_BLOCK)
     thin_sums = np.empty(block)
     thin_masses = np.empty(block)
     thin_sizes = None if weights is None else np.empty(block)
@@ -164,7 +170,8 @@ def _regress(y, weights, values, starts):
             taken += 1
         else:
             begin = i
-            if pools > 0 and y[i] >= values[pools - 1]:
+            if pools > 0:
+                # An entry below the last pool was copied.
                 pools -= 1
                 start = starts[pools]
             if i - start > 1:

@@ -163,7 +163,8 @@ def simplex_qp(G, b, weights, max_pivots):
     diagonal = np.diag(G).copy()
     shift = np.median(diagonal)
     if not shift > 0.0:
-        shift = max(diagonal.max(), 1e-300)
+        # A matrix that is 0 is as regular with one shift as with another.
+        shift = diagonal.max() if diagonal.max() > 0.0 else 1.0
     size = 0
     for k in range(n):
         if weights[k] > 0.0:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._threads import thread_count
+from .._threads import share_out, thread_count
 from .._validation import Floats, Ints, as_scores
 
 Codes = NDArray[np.uint8]
@@ -285,9 +284,7 @@ def in_chunks(task: Callable[[int, int], None], costs: Ints) -> None:
     if workers < 2 or total < _SERIAL_PIXELS:
         task(0, items)
         return
-    with ThreadPoolExecutor(workers) as pool:
-        for future in [pool.submit(task, *chunk) for chunk in chunks(costs, workers)]:
-            future.result()
+    share_out(lambda chunk: task(*chunk), chunks(costs, workers), workers)
 
 
 def chunks(costs: Ints, workers: int) -> list[tuple[int, int]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 
+from .._threads import share_out
 from .._validation import Floats
 from ..kernels.greedy import BUCKETS, count, floor_of, place, scatter, select, sweep_groups
 from ..kernels.hinge import hinge_margins
@@ -42,31 +42,34 @@ def hinge_of_large_image(
     """
     edges = np.linspace(0, len(logits), _BLOCKS * threads + 1).astype(np.int64)
     blocks = [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
+    foregrounds, selected = np.zeros((2, len(blocks)), dtype=np.int64)
     counts = np.zeros((len(blocks), BUCKETS), dtype=np.int64)
     single = gradient.itemsize == 4
     words, spare = work_space(len(logits))
 
-    def start(block: slice) -> int:
-        return int(hinge_margins(logits[block], kinds[block], gradient[block]))
+    def start(k: int) -> None:
+        block = blocks[k]
+        foregrounds[k] = hinge_margins(logits[block], kinds[block], gradient[block])
 
-    def choose(block: slice, row: np.ndarray) -> int:
-        n = select(gradient[block], kinds[block], block.start, floor, words[block])
-        count(words[block], n, single, row)
-        return int(n)
+    def choose(k: int) -> None:
+        block = blocks[k]
+        selected[k] = select(gradient[block], kinds[block], block.start, floor, words[block])
+        count(words[block], int(selected[k]), single, counts[k])
 
-    def move(block: slice, n: int, row: np.ndarray) -> None:
-        scatter(words[block], n, single, row, spare)
+    def move(k: int) -> None:
+        scatter(words[blocks[k]], int(selected[k]), single, counts[k], spare)
 
     def sweep(groups: tuple[int, int]) -> None:
         sweep_groups(gradient, spare, words, before, *groups, foreground, 1.0, divisor, values)
 
-    with ThreadPoolExecutor(threads) as pool:
-        foreground = sum(pool.map(start, blocks))
-        floor = floor_of(gradient, kinds, foreground)
-        selected = list(pool.map(choose, blocks, counts))
-        before = place(counts)
-        list(pool.map(move, blocks, selected, counts))
-        values = np.zeros(len(before) - 1)
-        list(pool.map(sweep, chunks(before[:, 0], threads)))
+    every = range(len(blocks))
+    share_out(start, every, threads)
+    foreground = int(foregrounds.sum())
+    floor = floor_of(gradient, kinds, foreground)
+    share_out(choose, every, threads)
+    before = place(counts)
+    share_out(move, every, threads)
+    values = np.zeros(len(before) - 1)
+    share_out(sweep, chunks(before[:, 0], threads), threads)
     # Added one after the other, as in the kernel.
     return float(np.add.accumulate(values)[-1])

@@ -278,7 +278,7 @@ def project(points: ArrayLike, y: ArrayLike) -> Float64s:
     >>> project([[0.5, 0.5], [1.0, 0.0]], [3.0, 2.0]).round(9).tolist()
     [1.0, 0.0]
     """
-    from scipy.optimize import nnls
+    from scipy.optimize import lsq_linear, nnls
 
     points, y = np.asarray(points, dtype=np.float64), np.asarray(y, dtype=np.float64)
     # Distances near 1 keep both terms of the sum of squares in the range of float64.
@@ -286,7 +286,11 @@ def project(points: ArrayLike, y: ArrayLike) -> Float64s:
     # Without the row of zeros the nnls of SciPy 1.15 is wrong where as many weights as rows are positive
     # (scipy/scipy#25389).
     system = np.vstack([(points - y).T / scale, np.ones(len(points)), np.zeros(len(points))])
-    weights, _ = nnls(system, np.append(np.zeros(len(y)), [1.0, 0.0]), maxiter=100 * len(points))
+    goal = np.append(np.zeros(len(y)), [1.0, 0.0])
+    weights, _ = nnls(system, goal, maxiter=100 * len(points))
+    if (system.T @ (system @ weights - goal)).min() < -1e-9:
+        # The nnls of SciPy 1.17 may stop where a weight that is 0 still wants to grow.
+        weights = lsq_linear(system, goal, (0, np.inf), method="bvls", tol=1e-15).x
     return points.T @ (weights / weights.sum())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._validation import Float64s
+from .._validation import Float64s, as_float64s, as_number
 from .._vectors import dot
 from ..problems import LovaszSoftmaxRisk, Minorant, Objective
 from ._blas import one_blas_thread
@@ -29,6 +29,8 @@ _ABSOLUTE_GAP = 1e-14
 _DIVERGED = 1e10
 #: Share of the terms of the dual by which rounding may lift a bound over the value.
 _ROUNDING = 1e-9
+#: Numbers below have no such share.
+_SUBNORMAL = float(np.finfo(np.float64).tiny)
 
 
 class LowerBound:
@@ -112,16 +114,22 @@ def starting_point(problem: AnyProblem, x0: ArrayLike | None) -> Float64s:
     Raises
     ------
     ValueError
-        If x0 has another size, or an entry that is not finite.
+        If x0 has another size, an entry that is not finite, or a norm whose square is not.
     """
     if x0 is None:
         return problem.center.copy()
-    array = np.array(x0, dtype=np.float64)
+    array = as_float64s(x0, "x0").copy()
     if array.size != problem.center.size:
         raise ValueError(f"x0 has shape {array.shape}, expected {problem.shape}: one entry per variable")
     if not np.isfinite(array).all():
         raise ValueError("x0 holds NaN or infinite entries; start from finite numbers")
-    return array.ravel()
+    point = array.ravel()
+    with np.errstate(over="ignore"):
+        if not math.isfinite(dot(point, point)):
+            raise ValueError(
+                f"x0 has entries up to {np.abs(point).max():.3g}, whose squares overflow; start nearer"
+            )
+    return point
 
 
 def drive(
@@ -160,7 +168,8 @@ def drive(
     ArithmeticError
         If the lower bound exceeds an objective by more than rounding.
     """
-    if not tol >= 0 or not math.isfinite(tol):
+    tol = as_number(tol, "tol")
+    if not 0 <= tol < math.inf:
         raise ValueError(f"tol is {tol}; it must be finite and ≥ 0")
     if not max_iter >= 0:
         raise ValueError(f"max_iter is {max_iter}; it must be ≥ 0")
@@ -192,8 +201,6 @@ def drive(
                     status = "max_time"
                 if status is not None:
                     break
-            else:
-                status = status or "finished"
     except KeyboardInterrupt:
         if not run.rows:
             raise
@@ -263,9 +270,10 @@ class _Run:
         if not self.rows:
             return None
         _, _, _, value, best, _, gap = self.rows[-1]
-        if gap <= max(tol * abs(best), _ABSOLUTE_GAP):
+        # Of an infinite objective, any share is as large as the gap.
+        if math.isfinite(gap) and gap <= max(tol * abs(best), _ABSOLUTE_GAP):
             return "optimal"
-        if not value <= _DIVERGED * (1 + abs(self.rows[0][3])):
+        if not value < _DIVERGED * (1 + abs(self.rows[0][3])):
             return "diverged"
         if len(self.rows) > max_iter:
             return "max_iter"
@@ -291,7 +299,7 @@ class _Run:
 
 def _check_bound(bound: LowerBound, best: float) -> None:
     """A bound above a value by more than rounding means a wrong subgradient or prox: never report it."""
-    if bound.value - best > _ROUNDING * (bound.magnitude + abs(best)):
+    if bound.value - best > _ROUNDING * (bound.magnitude + abs(best)) + _SUBNORMAL:
         raise ArithmeticError(
             f"the lower bound {bound.value!r} exceeds the objective {best!r}: value, subgradient and prox of "
             "the problem do not belong together"

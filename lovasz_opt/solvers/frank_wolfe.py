@@ -12,6 +12,7 @@ from .._validation import Float64s, Ints
 from .._vectors import dot
 from ..problems import LinearHingeRisk, Minorant
 from ._driver import Callback, Iterate, LowerBound, Memory, drive, starting_point
+from ._minibatch import random_generator
 from ._needs import require
 from .result import Result
 
@@ -19,7 +20,7 @@ Sampling = Literal["gap", "permutation", "uniform"]
 _SAMPLINGS = ("gap", "permutation", "uniform")
 #: Share of the visits that gap sampling deals out evenly: its gaps are those of the last visits.
 _EVEN = 0.1
-_STATE = ("offsets", "slopes", "gaps", "mean_offset", "mean_slope", "steps", "random")
+_STATE = ("offsets", "slopes", "gaps", "mean_slope", "steps", "random")
 
 
 def frank_wolfe(
@@ -96,8 +97,7 @@ def frank_wolfe(
         raise ValueError(f"sampling is {sampling!r}; choose one of {', '.join(_SAMPLINGS)}")
     if average not in (None, "weighted"):
         raise ValueError(f"average is {average!r}; choose None or weighted")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; it must be an integer ≥ 0")
+    rng = random_generator(seed)
     start = starting_point(pb, x0)
     n, mu = pb.n_images, pb.strong_convexity
     parts = [pb.batch([i]) for i in range(n)]
@@ -109,7 +109,6 @@ def frank_wolfe(
         return Minorant((offset + dot(slope, pb.center)) / n, slope / n)
 
     def iterates(bound: LowerBound, memory: Memory) -> Iterator[Iterate]:
-        rng = np.random.default_rng(seed)
         if not memory:
             cuts = [minorant(i, start) for i in range(n)]
             offsets, slopes = np.array([cut.offset for cut in cuts]), np.array([cut.slope for cut in cuts])
@@ -119,14 +118,13 @@ def frank_wolfe(
                 offsets=share * offsets,
                 slopes=share * slopes,
                 gaps=np.full(n, np.inf),
-                mean_offset=share * whole.offset,
                 mean_slope=share * whole.slope,
                 steps=0,
                 random=rng.bit_generator.state,
             )
             value = pb.quadratic(start) + whole.offset + dot(whole.slope, start - pb.center)
             yield start, value, whole
-        offsets, slopes, gaps, mean_offset, mean_slope, k, random = (memory[name] for name in _STATE)
+        offsets, slopes, gaps, mean_slope, k, random = (memory[name] for name in _STATE)
         rng.bit_generator.state = random
         while True:
             offsets, slopes, gaps = offsets.copy(), slopes.copy(), gaps.copy()
@@ -142,13 +140,12 @@ def frank_wolfe(
                 slopes[i] += step * change
                 offset, slope = offset + step * rise, slope + step * change
                 k += 1
-                mean_offset += 2 / (k + 2) * (offset - mean_offset)
                 mean_slope = mean_slope + 2 / (k + 2) * (slope - mean_slope)
-            now = (offsets, slopes, gaps, mean_offset, mean_slope, k, rng.bit_generator.state)
+            now = (offsets, slopes, gaps, mean_slope, k, rng.bit_generator.state)
             memory.update(zip(_STATE, now, strict=True))
             dual = Minorant(offset, slope)
-            candidate = dual if average is None else Minorant(mean_offset, mean_slope)
-            v = pb.minimiser_of_bound(candidate)
+            # Where a bound is least depends on its slope alone: no offset of the mean is needed.
+            v = pb.minimiser_of_bound(dual if average is None else dual._replace(slope=mean_slope))
             yield v, pb.value(v), dual
 
     return drive(

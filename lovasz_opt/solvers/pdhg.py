@@ -147,7 +147,8 @@ def pdhg(
                 new_g = step * (u - pb.prox_loss(u, 1 / step))
                 new_slope = pb.adjoint(new_g)
                 move, turn = new_g - g, new_slope - slope
-                if trial <= safe or step * trial * metric.dual_square(turn) <= dot(move, move) * _SLACK:
+                # "Not greater": where squares of the features overflow, all of this is NaN.
+                if not trial > safe or step * trial * metric.dual_square(turn) <= dot(move, move) * _SLACK:
                     break
                 trial = max(_CUT * trial, safe)
             weight += step

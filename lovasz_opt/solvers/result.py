@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._npz import read_npz
 from .._validation import Float64s
 
 #: Columns of a trace, one row per iteration.
@@ -152,9 +152,7 @@ class Result:
             If the file is no saved result.
         """
         try:
-            # Opened here, since np.load leaves its own file open when the archive is damaged.
-            with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
+            arrays = read_npz(Path(path))
             plain = json.loads(str(arrays["plain"]))
             return cls(
                 x=arrays["x"],
@@ -162,7 +160,7 @@ class Result:
                 state=_with_arrays(plain.pop("state"), "state", arrays),
                 **plain,
             )
-        except (KeyError, TypeError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is no saved result; write one with Result.save") from error
 
 

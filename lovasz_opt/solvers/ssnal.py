@@ -24,8 +24,6 @@ _CURVATURE, _TRIALS = 0.4, 25
 #: The inner problem is left when its part of the gap is this fraction of the rest.
 _INNER = 0.3
 _INNER_STEPS = 50
-#: Ever larger ridges that a matrix is tried with; the last exceeds it, unless it has overflowed.
-_RIDGES = 12
 #: Multiplier updates without any progress of the gap before the method gives up.
 _PATIENCE = 8
 _STATE = ("v", "slope", "penalty", "steps", "least", "stale")
@@ -182,13 +180,15 @@ def _solve(matrix: Float64s, ridge: float, target: Float64s) -> Float64s:
     Where the ridge is lost in that rounding, a larger one takes its place: the direction remains one of
     descent, and the line search and the certificate do not depend on how exact it is.
     """
+    if not np.isfinite(matrix).all():
+        # It has overflowed: there is no direction to go.
+        return np.zeros_like(target)
     diagonal = np.diag_indices_from(matrix)
     size = float(matrix[diagonal].max())
-    for _ in range(_RIDGES):
+    while True:
         shifted = matrix.copy()
         shifted[diagonal] += ridge
         try:
             return np.asarray(cho_solve(cho_factor(shifted, lower=True, check_finite=False), target))
         except np.linalg.LinAlgError:
             ridge = max(100.0 * ridge, np.finfo(np.float64).eps * size)
-    return target / (size + ridge)

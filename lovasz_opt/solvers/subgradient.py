@@ -120,7 +120,7 @@ def subgradient(
             elif step == "normalised":
                 alpha = eta / math.sqrt(k * norm2)
             else:
-                alpha = eta * max(value - bound.value, 0.0) / norm2
+                alpha = eta * (value - bound.value) / norm2
             x = np.subtract(x, alpha * g)
             k += 1
             value, g, minorant = pb.linearise(x)
