@@ -166,7 +166,7 @@ def motorcycle(scale: int = 2, nearer_than: float = 30.0) -> Photograph:
     >>> motorcycle(scale=4).target.shape
     (125, 185)
     """
-    if scale < 1 or scale != int(scale):
+    if not 1 <= scale < np.inf or scale != int(scale):
         raise ValueError(f"scale is {scale}; it must be a whole number ≥ 1")
     nearer_than = as_number(nearer_than, "nearer_than")
     try:

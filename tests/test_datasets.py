@@ -89,6 +89,8 @@ def test_shapes():
 
 
 def test_arguments_out_of_range(photo):
+    with pytest.raises(ValueError, match="scale is inf; it must be a whole number"):
+        datasets.motorcycle(scale=np.inf)
     with pytest.raises(ValueError, match="scale is 0; it must be a whole number"):
         datasets.motorcycle(scale=0)
     with pytest.raises(ValueError, match=r"nearer_than is 1000\.0, which leaves one class empty"):

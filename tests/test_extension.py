@@ -595,3 +595,13 @@ def test_a_set_function_is_not_asked_for_the_prox_where_there_is_none(monkeypatc
     ):
         with pytest.raises(ValueError, match="is not submodular"):
             call()
+
+
+@pytest.mark.parametrize("target", [[0, 0, 0], [1, 0, 0], [0, 1, 1]])
+@pytest.mark.parametrize("gamma", [1e-15, 1e-13, 1e-9])
+def test_steps_of_a_few_ulp_against_exact_fractions(target, gamma):
+    # What is left out before sorting must not depend on how small a step is beside the scores.
+    x = [1.0, 0.0, 0.5]
+    z = lo.LovaszExtension(lo.Jaccard(target)).prox(x, gamma)
+    exact = [float(value) for value in lo.prox_exact(target, x, gamma)]
+    np.testing.assert_allclose(z, exact, rtol=0, atol=2.3e-16)

@@ -207,6 +207,10 @@ def test_results_do_not_depend_on_threads():
         ((np.zeros(3, np.uint8), 1.0, 0.0), r"codes has shape \(3,\), expected \(pixels, features\)"),
         ((np.zeros((2, 3), np.uint8), 0.0, 0.0), "scale is 0.0; it must be finite and not 0"),
         ((np.zeros((2, 3), np.uint8), 1.0, np.inf), "zero is inf; it must be finite"),
+        (
+            (np.zeros((2, 3), np.uint8), 1e308, 3.0),
+            r"scale is 1e\+308 and zero 3.0: features of some codes overflow",
+        ),
     ],
 )
 def test_bad_codes_are_refused(arguments, message):

@@ -171,7 +171,7 @@ def test_is_what_it_says(kind, accelerate, precondition, adapt):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_features_whose_squares_overflow_end_the_run():
     codes = np.array([[3, 1], [2, 200], [9, 9]], np.uint8)
-    pb = problems.LinearHingeRisk([problems.Quantised(codes, 1e308, 3.0)], [[1, 0, 1]], 1e-3)
+    pb = problems.LinearHingeRisk([problems.Quantised(codes, 1e300, 3.0)], [[1, 0, 1]], 1e-3)
     for precondition in (True, False):
         result = solvers.pdhg(pb, sigma=1.0, precondition=precondition, max_iter=3)
         assert result.status == "diverged"

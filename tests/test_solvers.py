@@ -380,3 +380,18 @@ def test_rounding_of_subnormal_objectives_is_forgiven():
 
     result = drive("descent", pb, iterates, tol=0.0, max_iter=3, max_time=None, callback=None)
     assert 0 <= result.gap < 1e-300
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("scale", [1e155, 1e200, 1e300])
+@pytest.mark.parametrize(
+    "name", sorted({*solvers.__all__} - {"Result", "State", "prox", "proximal_gradient"})
+)
+def test_features_whose_squares_overflow_end_with_an_honest_gap(name, scale):
+    # The quadratic program of the cuts once wrote beyond its arrays here.
+    rng = np.random.default_rng(3)
+    features = [scale * rng.standard_normal((5, 2)) for _ in range(3)]
+    pb = problems.LinearHingeRisk(features, [rng.random(5) < 0.5 for _ in range(3)], l2=1e-3)
+    result = getattr(solvers, name)(pb, max_iter=5)
+    assert result.status in ("finished", "max_iter", "diverged")
+    assert 0 <= result.dual <= 1 <= result.value

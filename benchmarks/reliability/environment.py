@@ -26,6 +26,12 @@ def environment() -> dict[str, Any]:
     }
 
 
+def in_words(known: dict[str, Any]) -> str:
+    """What `environment` gave, as a part of a sentence."""
+    versions = (f"{name} {known[name]}" for name in ("python", "numpy", "scipy", "numba"))
+    return ", ".join((known["date"], known["machine"], f"{known['cores']} cores", *versions))
+
+
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:

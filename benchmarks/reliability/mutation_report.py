@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from environment import in_words
 from mutation_child import PASSED
 
 #: Survivors that no test could be asked to kill, with the reason.
@@ -84,7 +85,8 @@ def table(rows: list[dict[str, Any]], known: dict[str, str]) -> str:
 def summary(document: dict[str, Any], known: dict[str, str]) -> str:
     """The page that is written beside the results, and printed."""
     rows = document["mutants"]
-    text = f"{document['all']} mutants, of which {len(rows)} were run (seed {document['seed']}).\n\n"
+    text = f"# Mutants by file\n\n{in_words(document['environment'])}.\n\n"
+    text += f"{document['all']:,} mutants, of which {len(rows):,} were run (seed {document['seed']}).\n\n"
     if any(row["first"] != row["outcome"] for row in rows):
         text += f"With the tests as they were first: {Score(rows, known, 'first')}.\n\n"
     return f"{text}{Score(rows, known)}.\n\n{table(rows, known)}\n"

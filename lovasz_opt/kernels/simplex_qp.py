@@ -148,6 +148,8 @@ def _gradient(G, b, weights, support, size, k):
 def simplex_qp(G, b, weights, max_pivots):
     """Maximise ⟨b, w⟩ − ½⟨w, Gw⟩ over w ≥ 0, Σw = 1, from feasible weights that are changed in place.
 
+    G is symmetric and positive semidefinite, and sums of its entries are finite.
+
     A Cholesky factor RᵀR of G + shift·11ᵀ on the support of w gives the direction to the greatest value on
     the affine hull of the support; the shift makes the matrix regular where the columns are affinely
     independent, and the support is kept so. Weights that reach 0 on the way leave the support. Then the index

@@ -36,7 +36,8 @@ class Quantised:
     Raises
     ------
     TypeError, ValueError
-        If the codes are not uint8 or have no column, or scale or zero is not a usable number.
+        If the codes are not uint8 or have no column, scale or zero is not a usable number, or a feature could
+        overflow.
 
     Examples
     --------
@@ -60,6 +61,12 @@ class Quantised:
             raise ValueError(f"scale is {scale}; it must be finite and not 0")
         if not np.isfinite(zero):
             raise ValueError(f"zero is {zero}; it must be finite")
+        with np.errstate(over="ignore"):
+            ends = scale * (np.array([0.0, 255.0]) - zero)
+        if not np.isfinite(ends).all():
+            raise ValueError(
+                f"scale is {scale} and zero {zero}: features of some codes overflow; make them smaller"
+            )
         self.codes = array
         self.scale, self.zero, self.constant = float(scale), float(zero), bool(constant)
 

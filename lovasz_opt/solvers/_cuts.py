@@ -10,6 +10,9 @@ from ..kernels.simplex_qp import simplex_qp
 from ..problems import Minorant
 from ._driver import Memory
 
+#: Sums of numbers below it are finite.
+_LARGEST = 1e300
+
 
 class Cuts:
     r"""The model max_k offset_k + ⟨slope_k, v − v₀⟩ of a loss.
@@ -65,9 +68,13 @@ class Cuts:
         self._idle = np.append(self._idle, 0)
 
     def minimise(self) -> Minorant:
-        """The average of the cuts whose lower bound is greatest; it is attained where the model is least."""
+        """The average of the cuts whose lower bound is greatest; it is attained where the model is least.
+
+        Where squares of the slopes overflow it stays the average that it was, which is a bound as well.
+        """
         self._weights = self._weights.copy()
-        simplex_qp(self._gram, self.offsets, self._weights, 10 * len(self) + 100)
+        if np.abs(self._gram).max() < _LARGEST:
+            simplex_qp(self._gram, self.offsets, self._weights, 10 * len(self) + 100)
         self._idle = np.where(self._weights > 0, 0, self._idle + 1)
         used = np.flatnonzero(self._weights)
         weights = self._weights[used]

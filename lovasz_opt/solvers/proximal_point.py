@@ -135,7 +135,7 @@ def stochastic_proximal_point(
             memory.update(
                 v=start,
                 mean=start,
-                alpha=fixed or (_LONGER * first[1] / square if square > 0 else 1.0),
+                alpha=fixed or (_LONGER * first[1] / square if 0 < square < np.inf else 1.0),
                 k=0,
                 random=rng.bit_generator.state,
             )
