@@ -36,8 +36,11 @@ include_patterns = [
     "proofs/certificates/README.md",
     "benchmarks/README.md",
     "benchmarks/results/*.md",
+    "benchmarks/reliability/results/*.md",
     "benchmarks/lovasz_hinge/README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
 ]
 exclude_patterns = [
     ".*",

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 SITE = os.environ.get("LOVASZ_OPT_SITE")
-PAGES = ["index", "choose", "theory", "guarantees", "limits", "paper", "api/core", "auto_gallery/index"]
+PAGES = [
+    "index",
+    "choose",
+    "theory",
+    "guarantees",
+    "reliability",
+    "limits",
+    "paper",
+    "api/core",
+    "auto_gallery/index",
+]
 
 pytestmark = pytest.mark.skipif(SITE is None, reason="LOVASZ_OPT_SITE does not say where the site is")
 
