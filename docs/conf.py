@@ -87,6 +87,9 @@ html_theme_options = {
     "footer_end": [],
 }
 html_show_sourcelink = False
+# The column at the left lists the pages below a page, which of the first level only these two have.
+below = ["sidebar-nav-bs"]
+html_sidebars = {"docs/*": [], "docs/proofs": below, "docs/tables": below}
 
 LITERAL_OR_BAR = re.compile(r"``.*?``|\|")
 
