@@ -65,5 +65,5 @@ proofs:
 	bash proofs/check.sh
 
 clean:
-	rm -rf $(VENV) $(VENV)-frameworks $(OUT) $(FIGURES) $(SITE) docs/api/generated docs/auto_gallery build dist
+	rm -rf $(VENV) $(VENV)-frameworks $(VENV)-minimum $(OUT) $(FIGURES) $(SITE) docs/api/generated docs/auto_gallery build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
