@@ -21,6 +21,10 @@ def read_npz(path: Path, *names: str) -> dict[str, NDArray[Any]]:
                 found = tuple(archive.files)
                 missing = set(names) - set(found)
                 arrays = {name: archive[name] for name in names or found} if not missing else {}
+        except MemoryError as error:
+            raise ValueError(
+                f"{path}: too large for the memory, or damaged ({error}); free memory, or save it again"
+            ) from None
         except Exception as error:
             # On damaged bytes, zipfile and NumPy raise nearly anything.
             raise ValueError(

@@ -40,6 +40,15 @@ def test_one_array_is_no_archive(path):
         read_npz(path)
 
 
+def test_too_little_memory_is_not_called_damage_alone(path, monkeypatch):
+    def load(*arguments, **options):
+        raise MemoryError("Unable to allocate 8 GiB")
+
+    monkeypatch.setattr(np, "load", load)
+    with pytest.raises(ValueError, match=r"some\.npz: too large for the memory.*8 GiB.*free memory"):
+        read_npz(path)
+
+
 def changes(content):
     """The content with one bit changed, for every byte, or one byte, and cut off anywhere."""
     for at in range(len(content)):

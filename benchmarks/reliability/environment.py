@@ -1,11 +1,13 @@
-"""When, on what, and with which versions a result was made."""
+"""Results, with when, on what, and with which versions they were made."""
 
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 
@@ -24,6 +26,13 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "scipy", "numba")},
     }
+
+
+def record(path: Path, result: dict[str, Any]) -> None:
+    """Write a result as JSON, with its `environment`."""
+    document = {"environment": environment(), **result}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def in_words(known: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from environment import environment
+from environment import record
 
 #: Room beyond what the process has, in parts of the memory that the input takes.
 ROOM = (0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)
@@ -220,7 +220,6 @@ def main(arguments: list[str] | None = None) -> int:
     }
     problems = [problem for name, found in outcomes.items() for problem in problems_of(name, found)]
     document = {
-        "environment": environment(),
         "pixels": options.pixels,
         "calls": {name: len(found) for name, found in outcomes.items()},
         "refused": {name: [*found.values()].count("MemoryError") for name, found in outcomes.items()},
@@ -229,8 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
         "problems": problems,
         "seconds": round(time.perf_counter() - begin, 1),
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    record(options.out, document)
     print(
         f"{sum(document['calls'].values())} calls of {len(outcomes)} kinds on {options.pixels} pixels, "
         f"{sum(document['refused'].values())} refused with MemoryError: {len(problems)} problems"

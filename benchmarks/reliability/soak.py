@@ -12,7 +12,6 @@ outside the bound. Ctrl-C writes what is done.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -26,7 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 from certificate import certificate
-from environment import environment
+from environment import record
 
 import lovasz_opt as lo
 
@@ -261,9 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"gap {gap:.3g} ulp, infeasibility {infeasibility:.3g} ulp, bound {BOUND:g} ulp")
         return int(not max(gap, infeasibility) <= BOUND)
     result = soak(options.count, options.seed, lambda text: print(text, file=sys.stderr, flush=True))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    document = {"environment": environment(), **result}
-    options.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    record(options.out, result)
     worst = result["worst"]
     print(
         f"{result['count']:,} proxes in {result['seconds']} s: worst gap {worst['gap']['ulp']} ulp, worst "

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from environment import environment
+from environment import record
 
 LAYERS = ("omp", "tbb", "workqueue")
 INSIDE = (1, 2, 8)
@@ -342,7 +342,6 @@ def main(arguments: list[str] | None = None) -> int:
             if expected.setdefault(name, result) != result:
                 problems.append(f"{setting}: {name} alone is not as in the runs before")
     document = {
-        "environment": environment(),
         "threads": options.threads,
         "pixels": options.pixels,
         "names": list(expected),
@@ -351,8 +350,7 @@ def main(arguments: list[str] | None = None) -> int:
         "problems": problems,
         "seconds": round(time.perf_counter() - begin, 1),
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    record(options.out, document)
     print(
         f"{sum(document['calls'].values())} calls of {len(expected)} kinds from {options.threads} threads, "
         f"in {len(found)} settings ({', '.join(found)}): {len(problems)} problems"
